@@ -1,0 +1,90 @@
+# `make` lists the targets. Everything runs from .venv, which `make install` creates: nothing is
+# activated, and nothing outside this folder changes.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first Python that is new enough; `make install PYTHON=/path/to/python` names another one.
+PYTHON ?= $(firstword $(foreach python,python3.11 python3,$(if $(shell $(python) -c 'import sys; \
+	print("yes" if sys.version_info >= (3, 11) else "")' 2>/dev/null),$(python))))
+CORES ?= 2
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+# Rules call `python -m model...`: that is this Python, not the system's.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# --- Environment ----------------------------------------------------------------------------------
+
+.PHONY: install
+install: .venv/.installed ## create .venv with the versions of requirements.lock
+
+.venv/.installed: requirements.lock pyproject.toml | $(BIN)/pip
+	@echo 'Installing requirements.lock into .venv: PyTorch is large, this takes a few minutes.'
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
+		--no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/pip:
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed: neither python3.11 nor' \
+		'python3 is. Name one: make install PYTHON=/path/to/python' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The old lock is what uv starts from, so nothing moves unless it must;
+# `make lock UV_ARGS=--upgrade` moves everything, `UV_ARGS='--upgrade-package numpy'` one package.
+.PHONY: lock
+lock: | $(BIN)/pip ## rewrite requirements.lock from pyproject.toml (needs the network)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	cp requirements.lock .venv/resolved.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
+		--all-extras --no-header --annotation-style line $(UV_ARGS) \
+		--output-file .venv/resolved.lock pyproject.toml
+	{ sed '/^[^#]/,$$d' requirements.lock; \
+		grep -Ev '^(nvidia|cuda|triton)[a-z0-9-]*==' .venv/resolved.lock; } > .venv/new.lock
+	mv .venv/new.lock requirements.lock
+
+# --- Pipeline -------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: install ## train, evaluate, tabulate and draw the study `demo` (minutes, no download of data)
+	$(BIN)/snakemake --cores $(CORES)
+	@echo
+	@echo 'Tables:  results/demo/tables'
+	@echo 'Figures: results/demo/figures'
+
+# --- Checks ---------------------------------------------------------------------------------------
+
+.PHONY: test
+test: install ## run every test, the end-to-end ones too
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-quick
+test-quick: install ## run the tests that take seconds
+	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: install ## check style, formatting, types and the workflow, changing nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+.PHONY: format
+format: install ## format the code and fix what can be fixed
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+# results/, data/ and .snakemake/ (what Snakemake knows about them) stay.
+.PHONY: clean
+clean: ## delete caches and build products; never results/, data/ or .venv
+	rm -rf .mypy_cache .pytest_cache .ruff_cache build dist
+	find . \( -name .venv -o -name data -o -name results -o -name .git -o -name .snakemake \) -prune \
+		-o -name __pycache__ -type d -exec rm -rf {} +

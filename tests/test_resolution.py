@@ -1,0 +1,39 @@
+"""Single or multiple resolutions, pooling and embedding."""
+
+import numpy as np
+import torch
+from conftest import tiny_config
+
+from model.hvae import HVAE
+from model.layout import parse
+from model.resolution import embed, pool, single_resolution
+
+
+def test_single_resolution_keeps_the_depth_and_moves_every_block_to_the_image(
+    binary_images: torch.Tensor,
+) -> None:
+    assert single_resolution(parse("1x1,4m1,4r3,8m4,8x1"), 8) == parse("8x1,8x1,8r3,8x1,8x1")
+    single, multiple = tiny_config(resolutions="single"), tiny_config()
+    assert single.stochastic_depth == multiple.stochastic_depth == 5
+    assert single.num_latents == 5 * single.zdim * 64
+    model = HVAE(single)
+    assert model.top_down.resolutions == [8]
+    activations = model.encode(binary_images)
+    assert list(activations) == [8]
+    output = model(binary_images, generator=torch.Generator())
+    assert {tuple(latent.z.shape) for latent in output.latents} == {(3, 2, 8, 8)}
+
+
+def test_single_resolution_leaves_a_published_layout_as_it_is() -> None:
+    layout = {"encoder": "8x4", "decoder": "8x5"}
+    single = tiny_config(**layout, resolutions="single")
+    assert single.top_down == tiny_config(**layout).top_down
+    assert single.bottom_up == tiny_config(**layout).bottom_up
+
+
+def test_pool_is_the_mean_of_squares_and_embed_its_right_inverse() -> None:
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = x.numpy().reshape(2, 3, 2, 4, 2, 4).mean((3, 5))
+    np.testing.assert_allclose(pool(x, 4).numpy(), expected, rtol=1e-12)
+    torch.testing.assert_close(pool(embed(x, 2), 2), x)
+    assert torch.equal(embed(x, 2)[..., ::2, 1::2], x)

@@ -1,0 +1,394 @@
+"""Collecting runs; and `write_run`, which other tests use to make runs without training."""
+
+import json
+import re
+from dataclasses import fields
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from model.config import ModelConfig, RunConfig, TrainConfig
+from study import runs
+from study.__main__ import main
+from study.runs import ResultError, collect, read_run, write_parquet
+from study.tables import ABLATION
+
+README = Path(__file__).parents[1] / "results" / "README.md"
+SCHEMAS = {
+    "runs": runs.RUNS,
+    "timings": runs.TIMINGS,
+    "rates": runs.RATES,
+    "history": runs.HISTORY,
+    "ABLATION": ABLATION,
+}
+
+DATASETS: dict[str, dict[str, Any]] = {
+    "digits": {
+        "image_size": 8,
+        "image_channels": 1,
+        "likelihood": "bernoulli",
+        "pixel_mean": 0.5,
+        "pixel_std": 0.5,
+        "encoder": "8x1,8d2,4x1,4d4,1x1",
+        "decoder": "1x1,4m1,4x1,8m4,8x1",
+    },
+    "patches": {
+        "image_size": 16,
+        "image_channels": 3,
+        "likelihood": "discretised_logistics",
+        "pixel_mean": 120.0,
+        "pixel_std": 64.0,
+        "encoder": "16x1,16d2,8x1,8d2,4x1,4d4,1x1",
+        "decoder": "1x1,4m1,4x1,8m4,8x1,16m8,16x1",
+    },
+}
+TRAIN = TrainConfig(
+    iterations=2000,
+    batch_size=32,
+    learning_rate=2e-3,
+    weight_decay=0.01,
+    betas=(0.9, 0.9),
+    warmup_iterations=100,
+    ema_rate=0.999,
+    gradient_clip=200.0,
+    skip_threshold=400.0,
+    diverged_after=50,
+    validation_images=100,
+    validate_every=100,
+    log_every=50,
+)
+
+
+def write_run(
+    results: Path,
+    dataset: str = "digits",
+    variant: str = "vdvae",
+    seed: int = 0,
+    *,
+    nll: float = 80.0,
+    status: str = "finished",
+    num_images: int = 50,
+    num_parameters: int = 106_689,
+    importance_samples: int = 16,
+    dataset_version: str = "scikit-learn-1",
+    started: str = "2026-01-01T00:00:00+00:00",
+    host: str = "node1",
+    **differences: Any,
+) -> Path:
+    """Write what training and evaluation leave in a run directory; `nll` is in the run's unit."""
+    model = ModelConfig(**{"width": 32, "zdim": 8, **DATASETS[dataset], **differences})
+    config = RunConfig(dataset=dataset, variant=variant, seed=seed, model=model, train=TRAIN)
+    directory = results / "runs" / dataset / variant / f"seed{seed}"
+    directory.mkdir(parents=True)
+    (directory / "config.yaml").write_text(config.dump())
+    random = np.random.default_rng([seed, *variant.encode()])
+    nll_nats = nll if model.unit == "nats" else nll * log(2) * model.scored_dims
+    steps = range(100, TRAIN.iterations + 1 if status == "finished" else 701, 100)
+    training = {
+        "status": status,
+        "config_hash": config.hash,
+        "step": steps[-1],
+        "num_parameters": num_parameters,
+        "stochastic_depth": model.stochastic_depth,
+        "num_latents": model.num_latents,
+        "skipped_updates": 3 + seed,
+        "nonfinite_losses": 0,
+        "resumes": 1,
+        "git_commit": None,
+        "git_dirty": None,
+        "versions": {"python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.0", "cuda": None},
+        "device": "CPU",
+        "host": host,
+        "threads": 2,
+        "started": started,
+        "wall_seconds": 12.5,
+        "gpu_hours": 0.0,
+        "peak_memory_bytes": 2**30,
+    }
+    (directory / "train.json").write_text(json.dumps(training))
+    _write_history(directory, list(steps), nll_nats, random, diverges=status == "diverged")
+    _write_test(
+        directory, config, nll_nats, random, num_images, importance_samples, dataset_version
+    )
+    return directory
+
+
+def _write_history(
+    directory: Path, steps: list[int], nll_nats: float, random: Any, diverges: bool
+) -> None:
+    noise = 0.002 * random.normal(size=len(steps))
+    nll = nll_nats * (1 + 2 * np.exp(-np.array(steps) / 150) + noise)
+    if diverges:
+        nll[-3:] = nll_nats * np.array([1.2, 2.5, np.nan])
+    rows = [
+        {
+            "step": step,
+            "split": split,
+            "weights": weights,
+            "nll_nats": value + shift,
+            "rate_nats": 0.25 * value,
+            "distortion_nats": 0.75 * value,
+            "gradient_norm": 30.0 if split == "train" else np.nan,
+            "learning_rate": 2e-3,
+            "skipped_updates": 0,
+        }
+        for step, value in zip(steps, nll, strict=True)
+        for split, weights, shift in [("train", "raw", 1.0), ("valid", "ema", 0.0)]
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), directory / "history.parquet")
+
+
+def _write_test(
+    directory: Path,
+    config: RunConfig,
+    nll_nats: float,
+    random: Any,
+    num_images: int,
+    importance_samples: int,
+    dataset_version: str,
+) -> None:
+    depth = config.model.stochastic_depth
+    noise = random.normal(size=num_images)
+    rates = 0.25 * nll_nats / depth * random.uniform(0.5, 1.5, size=(num_images, depth))
+    rates = rates.astype(np.float32)
+    nll = nll_nats + 0.1 * (noise - noise.mean())  # the mean is nll_nats
+    rate = rates.sum(axis=1, dtype=np.float64)
+    table = pa.table(
+        {
+            "image": pa.array(range(num_images), pa.int32()),
+            "nll_nats": nll,
+            "rate_nats": rate,
+            "distortion_nats": nll - rate,
+            "iw_nll_nats": nll - 1.0,
+            "rate_per_layer_nats": pa.array(rates.tolist(), pa.list_(pa.float32())),
+        }
+    )
+    metadata = {
+        "dataset_version": dataset_version,
+        "split": "test",
+        "weights": "ema",
+        "importance_samples": str(importance_samples),
+        "num_images": str(num_images),
+        "scored_dims": str(config.model.scored_dims),
+        "config_hash": config.hash,
+    }
+    pq.write_table(table.replace_schema_metadata(metadata), directory / "test.parquet")
+
+
+def write_tables(results: Path, study: str = "fake") -> Path:
+    """Collect all runs under `results` into its tables, by the command."""
+    directories = sorted(map(str, results.glob("runs/*/*/seed*")))
+    output = results / "tables"
+    assert main(["runs", "--study", study, "--output", str(output), *directories]) == 0
+    return output
+
+
+def runs_by_variant(results: Path) -> pd.DataFrame:
+    runs_table = pd.read_parquet(write_tables(results) / "runs.parquet")
+    return runs_table.set_index(["dataset", "variant"])
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two datasets, weight sharing, a diverged run: run directories of a study."""
+    write_run(tmp_path, "digits", "vdvae", 0)
+    write_run(tmp_path, "digits", "r3", 10, nll=79.0, repeats=3)
+    write_run(tmp_path, "digits", "r3", 9, nll=79.5, repeats=3)
+    write_run(tmp_path, "patches", "vdvae", 0, nll=4.5)
+    write_run(tmp_path, "patches", "rms", 0, nll=np.nan, status="diverged", state_norm="rms")
+    return tmp_path
+
+
+def test_rows_are_in_a_fixed_order(results: Path) -> None:
+    table = pd.read_parquet(write_tables(results) / "runs.parquet")
+    found = list(zip(table["dataset"], table["variant"], table["seed"], strict=True))
+    assert found == [
+        ("digits", "r3", 9),
+        ("digits", "r3", 10),
+        ("digits", "vdvae", 0),
+        ("patches", "rms", 0),
+        ("patches", "vdvae", 0),
+    ]
+
+
+def test_means_are_those_of_the_images(results: Path) -> None:
+    table = runs_by_variant(results)
+    images = pd.read_parquet(results / "runs/patches/vdvae/seed0/test.parquet")
+    row = table.loc[("patches", "vdvae")]
+    nats = sum(images["nll_nats"]) / 50
+    assert row["nll_nats"] == pytest.approx(nats, rel=1e-12)
+    assert row["nll_bits_per_dim"] == pytest.approx(nats / 768 / log(2), rel=1e-12)
+    assert row["nll"] == row["nll_bits_per_dim"] == pytest.approx(4.5)
+    assert row["iw_nll_nats"] == pytest.approx(sum(images["iw_nll_nats"]) / 50, rel=1e-12)
+    assert row["rate_nats"] + row["distortion_nats"] == pytest.approx(nats)
+    assert row["num_images"] == 50
+    assert row["importance_samples"] == 16
+    assert row["scored_dims"] == 16 * 16 * 3
+    digits = table.loc[("digits", "vdvae")]
+    assert digits["unit"] == "nats"
+    assert digits["nll"] == digits["nll_nats"] == pytest.approx(80.0)
+    assert digits["nll_bits_per_dim"] == pytest.approx(80.0 / 64 / log(2))
+
+
+def test_last_validation_nll_is_that_of_the_ema_weights(results: Path) -> None:
+    table = runs_by_variant(results)
+    history = pd.read_parquet(results / "runs/digits/vdvae/seed0/history.parquet")
+    last = history[(history["step"] == 2000) & (history["split"] == "valid")]
+    assert table.loc[("digits", "vdvae"), "valid_nll_nats"] == last["nll_nats"].item()
+
+
+def test_diverged_run_is_a_row(results: Path) -> None:
+    table = runs_by_variant(results)
+    row = table.loc[("patches", "rms")]
+    assert row["status"] == "diverged"
+    assert row["iterations_done"] == 700
+    assert row["iterations"] == 2000
+    assert np.isnan(row["nll"])
+
+
+def test_every_config_field_is_a_typed_column(results: Path) -> None:
+    table = pq.read_table(write_tables(results) / "runs.parquet")
+    assert table.schema.equals(runs.RUNS)
+    row = table.filter(pa.compute.field("variant") == "r3").to_pylist()[0]
+    run = RunConfig.load(results / "runs/digits/r3/seed9/config.yaml")
+    for config, cls in [(run.model, ModelConfig), (run.train, TrainConfig)]:
+        for field in fields(cls):
+            value = getattr(config, field.name)
+            assert row[field.name] == (list(value) if isinstance(value, tuple) else value)
+    assert row["repeats"] == 3
+    assert row["betas"] == [0.9, 0.9]
+    assert table.schema.field("scored_size").type == pa.int64()
+    assert table.schema.field("fourier_exponents").type == pa.list_(pa.int64())
+
+
+def test_rates_are_per_layer_over_the_images(results: Path) -> None:
+    rates = pd.read_parquet(write_tables(results) / "rates.parquet")
+    rates = rates[(rates["variant"] == "r3") & (rates["seed"] == 9)]
+    # Plain blocks (1x1, 4x1, 8x1) three times, embedding blocks (4m1, 8m4) once.
+    assert list(rates["layer"]) == list(range(11))
+    assert list(rates["resolution"]) == [1, 1, 1, 4, 4, 4, 4, 8, 8, 8, 8]
+    assert list(rates["repeat"]) == [0, 1, 2, 0, 0, 1, 2, 0, 0, 1, 2]
+    images = pd.read_parquet(results / "runs/digits/r3/seed9/test.parquet")
+    per_layer = np.stack(images["rate_per_layer_nats"].to_list()).astype(float)
+    np.testing.assert_allclose(rates["rate_nats"], per_layer.mean(axis=0))
+    np.testing.assert_allclose(rates["rate_nats_standard_deviation"], per_layer.std(axis=0, ddof=1))
+    assert rates["rate_nats"].sum() == pytest.approx(images["rate_nats"].mean())
+
+
+def test_history_is_that_of_all_runs(results: Path) -> None:
+    history = pd.read_parquet(write_tables(results) / "history.parquet")
+    one = history[(history["dataset"] == "digits") & (history["variant"] == "vdvae")]
+    original = pd.read_parquet(results / "runs/digits/vdvae/seed0/history.parquet")
+    pd.testing.assert_frame_equal(one[original.columns].reset_index(drop=True), original)
+    assert len(history) == 2 * (4 * 20 + 7)
+
+
+def test_two_executions_differ_in_timings_only(tmp_path: Path) -> None:
+    for name, started in [("here", "2026-01-01T00:00:00+00:00"), ("there", "2026-02-01T08:00:00Z")]:
+        for seed in (1, 0):
+            write_run(tmp_path / name, seed=seed, started=started, host=name)
+        write_tables(tmp_path / name)
+    for table in ("runs", "rates", "history", "timings"):
+        here, there = (
+            (tmp_path / name / "tables" / f"{table}.parquet").read_bytes()
+            for name in ("here", "there")
+        )
+        assert (here == there) == (table != "timings")
+
+
+def test_writing_again_gives_the_same_bytes(results: Path) -> None:
+    output = write_tables(results)
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    assert sorted(before) == ["history.parquet", "rates.parquet", "runs.parquet", "timings.parquet"]
+    write_tables(results)
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_timings_are_typed(results: Path) -> None:
+    timings = pd.read_parquet(write_tables(results) / "timings.parquet")
+    assert timings["started"][0] == pd.Timestamp("2026-01-01", tz="UTC")
+    assert timings["torch_version"][0] == "2.13.0"
+    assert timings["git_commit"].isna().all()
+
+
+def test_descriptions_are_stored_in_the_file(results: Path) -> None:
+    schema = pq.read_schema(write_tables(results) / "runs.parquet")
+    for stored, field in zip(schema, runs.RUNS, strict=True):
+        assert stored.metadata[b"description"] == field.metadata[b"description"]
+
+
+def test_readme_names_every_column_with_its_type() -> None:
+    text = README.read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^### `(.+?)\.parquet`\n(.+?)(?=^##|\Z)", text, re.S | re.M))
+    for table, schema in SCHEMAS.items():
+        section = sections["{ablation}" if table == "ABLATION" else table]
+        named = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.M))
+        wanted = {field.name: type_name(field.type) for field in schema}
+        if table != "ABLATION":  # the README describes the identity once, for all tables
+            named = {f.name: type_name(f.type) for f in runs.IDENTITY} | named
+        assert named == wanted
+
+
+def type_name(arrow_type: pa.DataType) -> str:
+    is_list = pa.types.is_list(arrow_type)
+    return f"list of {arrow_type.value_type}" if is_list else str(arrow_type)
+
+
+def test_path_must_name_the_run(results: Path) -> None:
+    moved = results / "runs/digits/vdvae/seed7"
+    (results / "runs/digits/vdvae/seed0").rename(moved)
+    with pytest.raises(ResultError, match="is of digits/vdvae/seed0"):
+        read_run(moved)
+
+
+@pytest.mark.parametrize("name", ["train.json", "test.parquet", "history.parquet", "config.yaml"])
+def test_missing_file_is_named(
+    results: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = results / "runs/digits/vdvae/seed0"
+    (directory / name).unlink()
+    arguments = ["runs", "--study", "fake", "--output", str(results / "tables"), str(directory)]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert name in error
+    assert "first" in error
+    assert error.count("\n") == 1
+    assert not (results / "tables").exists()
+
+
+def test_files_of_another_config_are_refused(results: Path) -> None:
+    directory = results / "runs/digits/vdvae/seed0"
+    text = (directory / "config.yaml").read_text()
+    (directory / "config.yaml").write_text(text.replace("width: 32", "width: 64"))
+    with pytest.raises(ResultError, match=r"train\.json: config_hash is .*; train and evaluate"):
+        read_run(directory)
+
+
+def test_damaged_file_is_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = results / "runs/digits/vdvae/seed0"
+    (directory / "test.parquet").write_bytes(b"no parquet")
+    assert main(["runs", "--study", "s", "--output", str(results), str(directory)]) == 1
+    error = capsys.readouterr().err
+    assert "vdvae/seed0" in error
+    assert error.count("\n") == 1
+
+
+def test_missing_key_is_named(results: Path) -> None:
+    directory = results / "runs/digits/vdvae/seed0"
+    training = json.loads((directory / "train.json").read_text())
+    del training["num_parameters"]
+    (directory / "train.json").write_text(json.dumps(training))
+    with pytest.raises(ResultError, match="seed0: 'num_parameters' is missing"):
+        collect("fake", [directory])
+
+
+def test_empty_tables_keep_their_schema(tmp_path: Path) -> None:
+    for name, table in collect("fake", []).items():
+        write_parquet(table, tmp_path / f"{name}.parquet")
+        assert pq.read_schema(tmp_path / f"{name}.parquet").names == SCHEMAS[name].names

@@ -1,0 +1,32 @@
+# Raw files as published, verified; then arrays.  Everything else depends on the small dataset.json,
+# so that touching an array retrains nothing.
+
+
+rule fetch:
+    output:
+        "<data>/raw/{dataset}/SHA256SUMS",
+    log:
+        "<data>/logs/fetch-{dataset}.log",
+    conda:
+        "../../envs/train.yaml"
+    params:
+        data_dir=subpath(output[0], ancestor=3),
+    shell:
+        "python -m model.data fetch {wildcards.dataset} --data-dir {params.data_dir:q}"
+        ' ${{DATA_MIRROR:+--mirror "$DATA_MIRROR"}} > {log:q} 2>&1'
+
+
+rule preprocess:
+    input:
+        raw_checksums,
+    output:
+        "<data>/{dataset}/dataset.json",
+    log:
+        "<data>/logs/preprocess-{dataset}.log",
+    conda:
+        "../../envs/train.yaml"
+    params:
+        data_dir=subpath(output[0], ancestor=2),
+    shell:
+        "python -m model.data preprocess {wildcards.dataset} --data-dir {params.data_dir:q}"
+        " > {log:q} 2>&1"

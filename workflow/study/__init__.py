@@ -1,0 +1,1 @@
+"""Studies: which runs they need, and the tables and figures made of those runs."""
