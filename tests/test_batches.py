@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_run
+from examples import tiny_run
 
 from model.batches import TrainingBatches, binarise, held_out_images
 from model.config import ConfigError

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import tiny_run
+from examples import tiny_run
 
 from model.config import ConfigError, RunConfig
 

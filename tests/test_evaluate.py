@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import tiny_config, tiny_run
+from examples import tiny_config, tiny_run
 
 from model.batches import held_out_images
 from model.config import EvaluateConfig

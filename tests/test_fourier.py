@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from conftest import RGB, tiny_config
+from examples import RGB, tiny_config
 
 from model.fourier import features, num_features
 from model.hvae import HVAE

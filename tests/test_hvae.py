@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import BINARY, MULTIPLE_32, RGB, tiny_config
+from examples import BINARY, MULTIPLE_32, RGB, tiny_config
 
 from model.config import ModelConfig
 from model.hvae import HVAE

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from conftest import tiny_config
+from examples import tiny_config
 
 from model.config import ConfigError
 from model.layout import Block, multiply, parse

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import RGB, tiny_config
+from examples import RGB, tiny_config
 from scipy.stats import logistic
 
 from model.blocks import Latent

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from conftest import tiny_config
+from examples import tiny_config
 
 from model.hvae import HVAE
 from model.layout import parse

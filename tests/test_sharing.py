@@ -1,7 +1,7 @@
 """Weight sharing: repeats are the same module, its gradient is their sum, no parameter is added."""
 
 import torch
-from conftest import tiny_config
+from examples import tiny_config
 
 from model.blocks import BottomUpBlock, TopDownBlock
 from model.hvae import HVAE

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_config
+from examples import tiny_config
 from torch import Tensor, nn
 
 from model.hvae import HVAE

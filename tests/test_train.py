@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from conftest import tiny_run
+from examples import tiny_run
 from safetensors.torch import load_file
 
 from model.config import RunConfig

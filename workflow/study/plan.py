@@ -52,14 +52,17 @@ class Study:
         for variant in config["variants"]:
             for dataset in config["variants"][variant].get("datasets", {}):
                 check_name("dataset", dataset, config["datasets"], f"variants.{variant}.datasets")
-        for dataset in self.scale["datasets"]:
-            place = f"studies.{self.name}.datasets"
-            check_name("dataset", dataset, config["datasets"], place)
+        for dataset in self.datasets:
+            check_name("dataset", dataset, config["datasets"], f"studies.{self.name}.datasets")
         self.ablations = {name: self._ablation(name) for name in self.scale["ablations"]}
         for run in self.runs:
             self.run_config(run)
-        for dataset in self.scale["datasets"]:
+        for dataset in self.datasets:
             self.evaluate_config(dataset)
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(self.scale["datasets"])
 
     @property
     def seeds(self) -> range:
@@ -81,6 +84,8 @@ class Study:
         variant = self.config["variants"][run.variant]
         layers = [*self._layers(run.dataset), variant]
         layers.append(variant.get("datasets", {}).get(run.dataset, {}))
+        if self.config["iterations"] is not None:
+            layers.append({"train": {"iterations": self.config["iterations"]}})
         try:
             return RunConfig(
                 dataset=run.dataset,
@@ -112,7 +117,9 @@ class Study:
         return yaml.safe_dump(content, sort_keys=False)
 
     def _layers(self, dataset: str) -> list[Mapping[str, Any]]:
-        return [self.config["base"], self.config["datasets"][dataset], self.scale]
+        in_study = self.scale["datasets"]
+        on_dataset = in_study[dataset] if isinstance(in_study, Mapping) else {}
+        return [self.config["base"], self.config["datasets"][dataset], self.scale, on_dataset]
 
     def _check_ablation(self, name: str) -> None:
         """Raise ConfigError for a variant or dataset that is not defined, used here or not."""
@@ -130,12 +137,12 @@ class Study:
         entry = self.config["ablations"][name]
         per_dataset = entry["variants"]
         if not isinstance(per_dataset, Mapping):
-            per_dataset = dict.fromkeys(self.scale["datasets"], per_dataset)
-        variants = {d: tuple(per_dataset[d]) for d in self.scale["datasets"] if d in per_dataset}
+            per_dataset = dict.fromkeys(self.datasets, per_dataset)
+        variants = {d: tuple(per_dataset[d]) for d in self.datasets if d in per_dataset}
         if not variants:
             raise ConfigError(
                 f"studies.{self.name}: ablation {name!r} names none of its datasets "
-                f"({', '.join(self.scale['datasets'])})"
+                f"({', '.join(self.datasets)})"
             )
         return Ablation(name, entry["title"], entry.get("description", ""), variants)
 

@@ -1,0 +1,92 @@
+"""The dry run: what a study plans, and the mistakes that stop it."""
+
+import re
+
+import pytest
+from project import Project
+
+RUNS = 17  # of the study tiny: 8 variants on digits, 9 on patches, one seed
+
+
+def test_tiny_plans_each_run_once_however_many_ablations_use_it(project: Project) -> None:
+    assert project.planned() == {
+        "preprocess": 2,
+        "configure": RUNS,
+        "train": RUNS,
+        "evaluate": RUNS,
+        "sample": 2,
+        "runs": 1,
+        "describe_ablation": 4,
+        "table": 4,
+        "figure": 4,
+    }
+
+
+def test_a_variant_is_added_to_an_ablation_in_one_line(project: Project) -> None:
+    project.edit("config.yaml", "variants: [x1, x2, r2, r5]", "variants: [x1, x2, r2, r5, r10]")
+    assert project.planned()["train"] == RUNS + 2
+
+
+def test_an_ablation_of_existing_options_is_a_few_lines_without_code(project: Project) -> None:
+    project.edit("config.yaml", "variants:\n  x1: {}\n", "variants:\n  x1: {}\n" + WIDTHS)
+    project.edit("config.yaml", "ablations:\n  weight-sharing:\n", "ablations:\n" + WIDTH_ABLATION)
+    first = "studies:\n  tiny: # seconds: the whole pipeline, for tests\n"
+    listed = "    datasets: [digits, patches]\n    seeds: 1\n    ablations: ["
+    project.edit("config.yaml", first + listed, first + listed + "width, ")
+    planned = project.planned()
+    assert planned["train"] == RUNS + 4
+    assert planned["table"] == planned["figure"] == 5
+
+
+WIDTHS = "  width-4: {model: {width: 4}}\n  width-12: {model: {width: 12}}\n"
+WIDTH_ABLATION = (
+    "  width:\n    title: Width\n    variants: [x1, width-4, width-12]\n  weight-sharing:\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("x2: {model: {blocks: 2}}", "x2: {model: {blcks: 2}}", "did you mean 'blocks'"),
+        ("[x1, x2, r2, r5]", "[x1, x2, r2, r55]", "unknown variant 'r55'; did you mean 'r5'"),
+        ("data_mirror: null", "data_miror: null", "unknown key 'data_miror'"),
+        ("learning_rate: 0.002", "learning_rate: 2e-3", "write 2.0e-3 or 0.002"),
+        ("state_norm: l2", "state_norm: l1", "'l1' is not one of"),
+        ("scored_size: 28", "scored_size: [28]", "scored_size: [28] is not"),
+        ("encoder: 8x1,8d2", "encoder: 8x1,8d3", "8d3: 3 does not divide 8"),
+        (
+            "digits: [x1, fourier-position]",
+            "digits: [x1, fourier-value]",
+            "constant on binary data",
+        ),
+        ("title: Weight sharing", "titel: Weight sharing", "did you mean 'title'"),
+    ],
+)
+def test_a_mistake_in_the_config_stops_the_dry_run_with_one_line(
+    project: Project, old: str, new: str, message: str
+) -> None:
+    project.edit("config.yaml", old, new)
+    result = project.snakemake("--dry-run", "--quiet")
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1, result.stderr
+    assert errors[0].startswith("error in config.yaml: ")
+    assert message in errors[0]
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_study_on_the_command_line_names_the_nearest(project: Project) -> None:
+    result = project.snakemake("--dry-run", study="tyni")
+    assert result.returncode == 1
+    assert "unknown study 'tyni'; did you mean 'tiny'?" in result.stderr
+
+
+def test_a_length_on_the_command_line_holds_for_every_run(project: Project) -> None:
+    result = project.snakemake("iterations=7", "--dry-run", "-p", study="mnist")
+    assert result.returncode == 0, result.stderr
+    assert set(re.findall(r" iterations: (\d+)", result.stdout + result.stderr)) == {"7"}
+
+
+def test_lint_is_clean(project: Project) -> None:
+    result = project.snakemake("--lint")
+    assert result.returncode == 0, result.stderr

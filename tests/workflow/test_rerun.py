@@ -1,0 +1,144 @@
+"""The whole pipeline from nothing, and what a second command does and does not do again."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import pytest
+from project import Project
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@contextmanager
+def edited(project: Project, path: str, old: str, new: str) -> Iterator[None]:
+    """An edit that is taken back at the end, with the file's time."""
+    file = project.directory / path
+    before, times = file.read_text(), file.stat()
+    project.edit(path, old, new)
+    try:
+        yield
+    finally:
+        file.write_text(before)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_tables_and_figures_are_all_there(finished: Project) -> None:
+    results = finished.directory / "results/tiny"
+    runs = pd.read_parquet(results / "tables/runs.parquet")
+    assert len(runs) == 17
+    assert set(runs.status) == {"finished"}
+    assert set(runs[runs.dataset == "patches"].unit) == {"bits/dim"}
+    assert np.isfinite(runs.nll).all()
+    for ablation in ("weight-sharing", "state-norm", "resolutions", "fourier-features"):
+        table = pd.read_parquet(results / f"tables/{ablation}.parquet")
+        for row in table.itertuples():
+            run = runs[(runs.dataset == row.dataset) & (runs.variant == row.variant)]
+            assert row.nll_mean == pytest.approx(run.nll.mean())
+        for ending in ("csv", "md", "tex"):
+            assert (results / f"tables/{ablation}.{ending}").stat().st_size > 300
+        for ending in ("pdf", "svg", "png"):
+            assert (results / f"figures/{ablation}.{ending}").stat().st_size > 5000
+    assert (results / "runs/patches/x1/seed0/samples.png").stat().st_size > 1000
+
+
+def test_a_number_in_a_table_comes_from_the_test_images(finished: Project) -> None:
+    """From per-image nats to the table's bits per dimension, by hand."""
+    results = finished.directory / "results/tiny"
+    images = pd.read_parquet(results / "runs/patches/r2/seed0/test.parquet")
+    assert len(images) == 1144
+    table = pd.read_csv(results / "tables/weight-sharing.csv")
+    row = table[(table.dataset == "patches") & (table.variant == "r2")].iloc[0]
+    expected = images.nll_nats.mean() / (16 * 16 * 3) / np.log(2)
+    assert row.nll_mean == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_same_command_again_has_nothing_to_do(finished: Project) -> None:
+    assert finished.planned() == {}
+
+
+def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished: Project) -> None:
+    old, new = "r5: {model: {repeats: 5}}", "r5: {model: {repeats: 4}}"
+    with edited(finished, "config.yaml", old, new):
+        assert finished.planned() == {
+            "configure": 2,
+            "train": 2,
+            "evaluate": 2,
+            "runs": 1,
+            "table": 4,
+            "figure": 4,
+        }
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "old"),
+    [
+        ("model/train.py", "import argparse\n"),
+        ("model/hvae.py", "import torch\n"),
+        ("workflow/study/runs.py", "from pathlib import Path\n"),
+        ("workflow/rules/train.smk", "rule train:\n"),
+        ("Snakefile", "rule all:\n"),
+        ("config.yaml", "data_mirror: null"),
+    ],
+)
+def test_a_comment_retrains_nothing(finished: Project, path: str, old: str) -> None:
+    with edited(finished, path, old, f"# a comment\n{old}"):
+        assert finished.planned() == {}
+
+
+def test_touching_an_array_retrains_nothing(finished: Project) -> None:
+    (finished.directory / "data/digits/train.npy").touch()
+    (finished.directory / "data/digits/dataset.json").touch()  # its content is the same
+    assert finished.planned() == {}
+
+
+def test_another_study_overwrites_nothing(finished: Project) -> None:
+    planned = finished.planned(study="demo")
+    assert planned["train"] == 34
+    assert "preprocess" not in planned  # the data are shared
+    output = finished.snakemake("--dry-run", "--quiet", "rules", study="demo")
+    assert "results/tiny" not in output.stdout + output.stderr
+
+
+def test_a_deleted_table_comes_back_without_training(finished: Project) -> None:
+    table = finished.directory / "results/tiny/tables/resolutions.md"
+    before = table.read_bytes()
+    table.unlink()
+    assert finished.planned() == {"table": 1}
+    assert finished.snakemake().returncode == 0
+    assert table.read_bytes() == before
+
+
+def test_deleted_weights_come_back_from_the_state_without_a_step(finished: Project) -> None:
+    """Weeks of training are not repeated because an output was lost."""
+    run = finished.directory / "results/tiny/runs/digits/x1/seed0"
+    before = (run / "model.safetensors").read_bytes()
+    (run / "model.safetensors").unlink()
+    target = "results/tiny/runs/digits/x1/seed0/model.safetensors"
+    result = finished.snakemake("--", target)
+    assert result.returncode == 0, result.stderr
+    assert (run / "model.safetensors").read_bytes() == before
+    log = (finished.directory / "results/tiny/logs/train/digits-x1-seed0.log").read_text()
+    assert "resumed at step 15" in log
+    assert "step 5/15" not in log
+    result = finished.snakemake()  # what depends on the weights follows, to the same numbers
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_command_runs_by_hand_as_its_rule_runs_it(finished: Project) -> None:
+    """`study show` on the finished study, as a user inspects the results."""
+    import subprocess
+    import sys
+
+    result = subprocess.run(
+        [sys.executable, "-m", "study", "show", "--table", "weight-sharing"],
+        cwd=finished.directory,
+        env={**os.environ, "PYTHONPATH": "workflow:."},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "bits/dim" in result.stdout
