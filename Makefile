@@ -1,5 +1,5 @@
 # `make` lists the targets. Everything runs from .venv, which `make install` creates: nothing is
-# activated, and nothing outside this folder changes.
+# activated, and nothing outside this folder changes, but for packages where a target says so.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -10,6 +10,8 @@ PYTHON ?= $(firstword $(foreach python,python3.11 python3,$(if $(shell $(python)
 	print("yes" if sys.version_info >= (3, 11) else "")' 2>/dev/null),$(python))))
 CORES ?= 2
 PYTEST_ARGS ?=
+# They mostly wait for SLURM: several at a time, each on a cluster of its own.
+SLURM_ARGS := --numprocesses 4
 
 BIN := .venv/bin
 # Rules call `python -m model...`: that is this Python, not the system's.
@@ -17,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 # --- Environment ----------------------------------------------------------------------------------
 
@@ -62,11 +64,22 @@ demo: install ## train, evaluate, tabulate and draw the study `demo` (minutes, n
 
 .PHONY: test
 test: install ## run every test, the end-to-end ones too
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore tests/slurm --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/slurm $(SLURM_ARGS) $(PYTEST_ARGS)
 
 .PHONY: test-quick
 test-quick: install ## run the tests that take seconds
 	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+.PHONY: test-slurm
+test-slurm: install ## run the tests on a real SLURM cluster (Debian 12, root: installs its packages)
+	tests/slurm/packages.sh
+	REQUIRE_SLURM=1 $(BIN)/python -m pytest tests/slurm $(SLURM_ARGS) $(PYTEST_ARGS)
+
+.PHONY: slurm-playground
+slurm-playground: install ## run such a cluster until Ctrl-C, for trying things by hand (installs likewise)
+	tests/slurm/packages.sh
+	$(BIN)/python tests/slurm/playground.py
 
 .PHONY: lint
 lint: install ## check style, formatting, types and the workflow, changing nothing

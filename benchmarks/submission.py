@@ -1,0 +1,200 @@
+"""How fast jobs are queued, how soon an end is noticed, and what the head takes meanwhile.
+
+Runs on a SLURM of its own (tests/slurm), with small jobs, this project's executor beside
+snakemake-executor-plugin-slurm, which is no dependency of the project:
+
+    pip install --no-deps --target /tmp/slurm-plugin \\
+        snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep
+    python benchmarks/submission.py --others /tmp/slurm-plugin
+"""
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/slurm"))
+
+from cluster import SlurmCluster, new_directory
+from configuration import ClusterOptions
+
+POLL_S = 2
+SNAKEFILE = """
+rule all:
+    input: [f"out/{i}" for i in range(int(config["jobs"]))]
+rule job:
+    output: "out/{i}"
+    resources: runtime=10, mem_mb=500
+    shell: "sleep $(( 3 * {wildcards.i} )); touch {output}"
+"""
+EXECUTORS = {
+    "submitit": ["--executor", "submitit"],
+    "slurm": ["--executor", "slurm", "--slurm-init-seconds-before-status-checks=1"],
+    "slurm, arrays": [
+        *("--executor", "slurm", "--slurm-init-seconds-before-status-checks=1"),
+        "--slurm-array-jobs=all",
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """A running Snakemake and the folder it runs in."""
+
+    process: subprocess.Popen[bytes]
+    directory: Path
+    started: float
+
+    @property
+    def output(self) -> str:
+        """All it has printed."""
+        return (self.directory / "log").read_text()
+
+    @property
+    def num_submissions(self) -> int:
+        """How often it called sbatch to submit."""
+        calls = self.directory / "sbatch-calls"
+        return len(calls.read_text().splitlines()) if calls.exists() else 0
+
+
+@contextmanager
+def head(cluster: SlurmCluster, executor: str, jobs: int, others: Path) -> Iterator[Head]:
+    """Snakemake with an executor, interrupted at the end of the context if it still runs."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        (directory / "Snakefile").write_text(SNAKEFILE)
+        sbatch = directory / "bin/sbatch"
+        sbatch.parent.mkdir()
+        sbatch.write_text(
+            f"#!/bin/bash\n[[ $1 == --test-only ]] || echo >> {directory}/sbatch-calls\n"
+            'exec /usr/bin/sbatch "$@"\n'
+        )
+        sbatch.chmod(0o755)
+        # The other plugin deletes the variable that says where this SLURM is.
+        srun = sbatch.with_name("srun")
+        conf = cluster.environment["SLURM_CONF"]
+        srun.write_text(f'#!/bin/bash\nSLURM_CONF={conf} exec /usr/bin/srun "$@"\n')
+        srun.chmod(0o755)
+        path = [str(sbatch.parent), str(Path(sys.executable).parent), os.environ["PATH"]]
+        command = [
+            *(sys.executable, "-m", "snakemake", "--jobs", "2000", *EXECUTORS[executor]),
+            *("--scheduler", "greedy", "--max-jobs-per-timespan", "10000/1s"),
+            *("--seconds-between-status-checks", str(POLL_S), "--config", f"jobs={jobs}"),
+        ]
+        with (directory / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=directory,
+                env={
+                    **cluster.environment,
+                    "PATH": os.pathsep.join(path),
+                    "PYTHONPATH": str(others),
+                },
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        try:
+            yield Head(process, directory, time.monotonic())
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
+
+
+@dataclass(frozen=True)
+class Queueing:
+    """What it took until all jobs waited in the queue."""
+
+    seconds: float
+    submissions: int  # calls of sbatch
+    head_mb: float  # resident memory of the head
+
+
+def queueing(cluster: SlurmCluster, executor: str, jobs: int, others: Path) -> Queueing:
+    """Queue jobs in a partition that starts none."""
+    cluster.run("scontrol", "update", "partitionname=main", "state=down")
+    with head(cluster, executor, jobs, others) as running:
+        while len(cluster.run("squeue", "--noheader", "--array").stdout.splitlines()) < jobs:
+            if running.process.poll() is not None:
+                raise RuntimeError(running.output)
+            time.sleep(0.05)
+        took_s = time.monotonic() - running.started
+        time.sleep(2 * POLL_S)
+        rss_mb = psutil.Process(running.process.pid).memory_info().rss / 1e6
+        result = Queueing(took_s, running.num_submissions, rss_mb)
+    cluster.run("scancel", "--user", str(os.getuid()))
+    cluster.wait_until(lambda: not cluster.jobs(), timeout=120)
+    return result
+
+
+def detection(cluster: SlurmCluster, executor: str, others: Path) -> list[float]:
+    """Seconds from when SLURM no longer runs a job until the head says that it is done."""
+    cluster.run("scontrol", "update", "partitionname=main", "state=up")
+    ends: list[float] = []
+    noticed: list[float] = []
+    jobs = 6
+    with head(cluster, executor, jobs, others) as running:
+        most = 0
+        while running.process.poll() is None:
+            lines = cluster.run("squeue", "--noheader", "--array").stdout.splitlines()
+            now = time.monotonic()
+            most = max(most, len(lines))
+            if most == jobs:
+                ends += [now] * (jobs - len(lines) - len(ends))
+            finished = running.output.count("(Rule: job)")
+            noticed += [now] * (finished - len(noticed))
+            time.sleep(0.1)
+        if running.process.returncode != 0:
+            raise RuntimeError(running.output)
+    return [max(0.0, seen - end) for end, seen in zip(ends, noticed, strict=True)]
+
+
+def spread(values: list[float], unit: str) -> str:
+    """Median, smallest and largest."""
+    return f"{statistics.median(values):.1f} {unit} ({min(values):.1f} to {max(values):.1f})"
+
+
+def main() -> None:
+    """Print a Markdown table: median and range over the rounds; executors take turns in each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--others", type=Path, default=Path("/nonexistent"))
+    parser.add_argument("--jobs", type=int, nargs="*", default=[200, 1000])
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    executors = list(EXECUTORS) if options.others.exists() else ["submitit"]
+    queued: dict[tuple[int, str], list[Queueing]] = {}
+    delays: dict[str, list[float]] = {}
+    with SlurmCluster(new_directory(), ClusterOptions()) as cluster:
+        for _ in range(options.rounds):
+            for jobs in options.jobs:
+                for executor in executors:
+                    result = queueing(cluster, executor, jobs, options.others)
+                    queued.setdefault((jobs, executor), []).append(result)
+            # The other plugin, with arrays, took an output for missing in one of two trials.
+            for executor in [name for name in executors if "arrays" not in name]:
+                found = detection(cluster, executor, options.others)
+                delays.setdefault(executor, []).extend(found)
+    print("| | executor | time | calls of sbatch | head |\n|---|---|---|---|---|")
+    for (jobs, executor), results in queued.items():
+        time_taken = spread([result.seconds for result in results], "s")
+        calls = max(result.submissions for result in results)
+        memory = spread([result.head_mb for result in results], "MB")
+        print(f"| {jobs} jobs queued | {executor} | {time_taken} | {calls} | {memory} |")
+    for executor, seconds in delays.items():
+        print(f"| end noticed, poll {POLL_S} s | {executor} | {spread(seconds, 's')} | | |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Real SLURM clusters for tests; see `cluster.py`."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from cluster import SlurmCluster, has_cgroups, missing_programs, new_directory
+from configuration import ClusterOptions, Proctrack
+
+
+@pytest.fixture(scope="session")
+def slurm_packages() -> None:
+    """Skips where SLURM is not installed, or fails if the environment has REQUIRE_SLURM=1."""
+    if missing := missing_programs():
+        reason = f"no {', '.join(missing)}: `make test-slurm` installs SLURM and runs these tests"
+        if os.environ.get("REQUIRE_SLURM") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def slurm_cluster(slurm_packages: None) -> Iterator[SlurmCluster]:
+    """A cluster with the default options, shared by the tests of a module."""
+    with SlurmCluster(new_directory(), ClusterOptions()) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def start_cluster(slurm_packages: None) -> Iterator[Callable[[ClusterOptions], SlurmCluster]]:
+    """Starts clusters with other options; they stop after the test."""
+    with ExitStack() as clusters:
+        yield lambda options: clusters.enter_context(SlurmCluster(new_directory(), options))
+
+
+@pytest.fixture(params=["linuxproc", "cgroup"])
+def proctrack(request: pytest.FixtureRequest, slurm_packages: None) -> Proctrack:
+    """Each way of following a job's processes that the kernel offers."""
+    if request.param == "cgroup" and not has_cgroups():
+        pytest.skip("no cgroups of version 1 with a freezer that this user may write")
+    return request.param

@@ -1,0 +1,141 @@
+"""Submitting jobs, on a real cluster: arrays, limits, mistakes, failures."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cluster import SlurmCluster
+from configuration import ClusterOptions
+from head import Head
+
+pytestmark = pytest.mark.slow
+
+StartCluster = Callable[[ClusterOptions], SlurmCluster]
+
+
+def test_jobs_of_equal_resources_are_one_array(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
+    settings = ["--config", "trivial=6", "trainings=1"]
+    with Head(tmp_path, slurm_cluster.environment, *settings) as head:
+        head.succeed(timeout=100)
+    assert sorted(
+        line.split(" as ")[0] for line in head.output.splitlines() if "Submitted" in line
+    ) == [
+        "Submitted 1 x train",
+        "Submitted 6 x trivial",
+    ]
+    assert [(tmp_path / f"out/trivial{i}.txt").read_text() for i in range(6)] == [
+        f"{i}\n" for i in range(6)
+    ]
+    # What a job asked for.
+    array = next(line.split()[-1] for line in head.output.splitlines() if "6 x trivial" in line)
+    slurm_cluster.wait_until(lambda: len(slurm_cluster.accounting(array.rstrip("."))) == 6, 20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--submitit-partition=nope"], "rule train, trivial: SLURM refuses partition=nope"),
+        (["--submitit-account=nope"], "Invalid account"),
+        (["--set-resources=trivial:gpu=5"], "rule trivial: SLURM refuses gres=gpu:5"),
+        (["--set-resources=trivial:runtime=2d"], "the partition allows at most 1440 minutes"),
+        (["--set-resources=trivial:runtime=soon"], "rule trivial: Resource 'runtime'"),
+        (["--set-resources=trivial:gpus=1"], "unknown resource gpus; did you mean gpu?"),
+        (["--set-resources=trivial:slurm_time=5"], "rule trivial: unknown resource slurm_time"),
+        (["--submitit-extra=reservation"], "write 'reservation' as --option=value"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_submitted(
+    slurm_cluster: SlurmCluster, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    settings = ["--config", "trivial=1", "trainings=1"]
+    with Head(tmp_path, slurm_cluster.environment, *settings, *arguments) as head:
+        assert head.wait(timeout=60) == 1
+    errors = [line for line in head.output.splitlines() if "rror" in line or message in line]
+    assert len(errors) == 1, head.output
+    assert errors[0].startswith("Error: ")
+    assert message in errors[0]
+    assert not slurm_cluster.jobs()
+
+
+def test_without_slurm_the_message_names_a_way_out(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": "/nowhere"}
+    with Head(tmp_path, environment, "--config", "trivial=1") as head:
+        assert head.wait(timeout=60) == 1
+    errors = [line for line in head.output.splitlines() if "rror" in line]
+    assert len(errors) == 1
+    assert errors[0].startswith("Error: sbatch is not on PATH")
+    assert "--submitit-cluster local" in errors[0]
+
+
+def test_a_failure_shows_its_reason_and_the_rules_log(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    targets = ["out/fail.txt", "out/second.txt"]
+    with Head(tmp_path, slurm_cluster.environment, "--keep-going", *targets) as head:
+        assert head.wait(timeout=100) == 1
+    message = head.output[head.output.index("Error in rule fail") :].splitlines()
+    assert message[1].strip() == "message: exit code 3"
+    assert message[3].strip() == "about to fail"
+    assert "Traceback" not in head.output
+    assert (tmp_path / "out/second.txt").read_text() == "first\nsecond\n"  # a group of two
+
+
+def test_a_job_that_takes_too_much_memory_says_so(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    with Head(tmp_path, slurm_cluster.environment, "out/hungry.txt") as head:
+        assert head.wait(timeout=100) == 1
+    assert "message: out of memory: raise its mem_mb" in head.output
+
+
+def test_a_cancelled_job_says_so(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
+    with Head(tmp_path, slurm_cluster.environment, "out/endless.txt") as head:
+        slurm_cluster.wait_until(
+            lambda: [job for job in slurm_cluster.jobs().values() if job.state == "RUNNING"], 60
+        )
+        slurm_cluster.run("scancel", *slurm_cluster.jobs())
+        assert head.wait(timeout=60) == 1
+    assert "SLURM says CANCELLED" in head.output
+    assert head.output.count("Submitted") == 1
+
+
+def test_a_refused_job_fails_alone(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
+    """Its partition disappears after the check."""
+    slurm_cluster.run("scontrol", "create", "partitionname=short-lived", "nodes=ALL")
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        "#!/bin/bash\n"
+        "[[ $1 != --test-only ]] && scontrol delete partitionname=short-lived 2> /dev/null\n"
+        'exec /usr/bin/sbatch "$@"\n'
+    )
+    sbatch.chmod(0o755)
+    path = f"{sbatch.parent}:{slurm_cluster.environment['PATH']}"
+    environment = {**slurm_cluster.environment, "PATH": path}
+    arguments = ["--set-resources=train:slurm_partition=short-lived", "--keep-going"]
+    settings = ["--config", "trivial=1", "trainings=1"]
+    with Head(tmp_path, environment, *arguments, *settings) as head:
+        assert head.wait(timeout=60) == 1
+    assert "message: not submitted: invalid partition specified: short-lived" in head.output
+    assert (tmp_path / "out/trivial0.txt").exists()
+
+
+def test_a_submit_limit_means_waiting(start_cluster: StartCluster, tmp_path: Path) -> None:
+    cluster = start_cluster(ClusterOptions(num_nodes=1, max_submit_jobs=3))
+    with Head(tmp_path, cluster.environment, "--config", "trivial=7") as head:
+        head.succeed(timeout=200)
+    assert "waiting until SLURM takes more jobs" in head.output
+
+
+def test_a_site_without_accounting(start_cluster: StartCluster, tmp_path: Path) -> None:
+    cluster = start_cluster(ClusterOptions(num_nodes=1, accounting=False))
+    with Head(tmp_path, cluster.environment, "--config", "trivial=2", "--", "all") as head:
+        head.succeed(timeout=100)
+    with Head(tmp_path, cluster.environment, "out/endless.txt") as head:
+        cluster.wait_until(
+            lambda: [job for job in cluster.jobs().values() if job.state == "RUNNING"], 60
+        )
+        cluster.run("scancel", *cluster.jobs())
+        assert head.wait(timeout=60) == 1
+    assert "SLURM says CANCELLED" in head.output

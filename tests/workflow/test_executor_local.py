@@ -1,0 +1,68 @@
+"""The executor without SLURM: `--submitit-cluster local`, and `debug`."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from head import Head, assert_result, events, starts, unlock
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+
+LOCAL = ["--submitit-cluster", "local"]
+
+
+def wait_for_start(directory: Path) -> None:
+    """Until the training has taken its first steps."""
+    deadline = time.monotonic() + 60
+    while not starts(directory):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1)
+
+
+def test_jobs_run_and_one_that_fails_says_why(tmp_path: Path) -> None:
+    with Head(
+        tmp_path, os.environ, *LOCAL, "--keep-going", "out/fail.txt", "out/second.txt"
+    ) as head:
+        assert head.wait(timeout=100) == 1
+    assert "message: exit code 3" in head.output
+    assert "about to fail" in head.output
+    assert (tmp_path / "out/second.txt").read_text() == "first\nsecond\n"
+
+
+def test_debug_runs_in_the_head(tmp_path: Path) -> None:
+    with Head(tmp_path, os.environ, "--submitit-cluster", "debug", "out/trivial0.txt") as head:
+        head.succeed(timeout=100)
+    assert "localrule trivial" in head.output  # what the job's own Snakemake prints
+
+
+def test_a_killed_heads_job_is_found_again(tmp_path: Path) -> None:
+    settings = [*LOCAL, "--config", "trainings=1", "seconds=8"]
+    with Head(tmp_path, os.environ, *settings) as first:
+        wait_for_start(tmp_path)
+        first.kill()
+    unlock(tmp_path)
+    with Head(tmp_path, os.environ, *settings) as second:
+        second.succeed(timeout=60)
+    assert_result(tmp_path, seconds=8)
+    assert [event.kind for event in events(tmp_path)] == ["start", "end"]
+
+
+def test_ctrl_c_saves(tmp_path: Path) -> None:
+    with Head(tmp_path, os.environ, *LOCAL, "--config", "trainings=1", "seconds=500") as head:
+        wait_for_start(tmp_path)
+        head.interrupt()
+        assert head.wait(timeout=10) != 0
+    deadline = time.monotonic() + 5
+    while events(tmp_path)[-1].kind != "stop":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_time_limit_is_outlived(tmp_path: Path) -> None:
+    settings = [*LOCAL, "--config", "trainings=1", "seconds=35", "runtime=1"]
+    with Head(tmp_path, os.environ, *settings) as head:
+        head.succeed(timeout=150)
+    assert_result(tmp_path, seconds=35)
+    assert [event.kind for event in events(tmp_path)] == ["start", "stop", "start", "end"]

@@ -1,0 +1,159 @@
+"""A job's resources, as parameters of submitit."""
+
+import difflib
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from snakemake_interface_common.exceptions import ApiError
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+
+OURS = {
+    "runtime",
+    "mem_mb",
+    "gpu",
+    "gpu_model",
+    "nodes",
+    "constraint",
+    "exclude",
+    "slurm_partition",
+    "slurm_account",
+    "slurm_qos",
+    "slurm_extra",
+    "slurm_setup",
+}
+SNAKEMAKES = {
+    "_cores",
+    "_nodes",
+    "mem",
+    "mem_mib",
+    "disk",
+    "disk_mb",
+    "disk_mib",
+    "tmpdir",
+    "gpu_manufacturer",
+}
+LOCAL_TIME_LIMIT_MIN = 60 * 24 * 365  # where nobody asks for one
+
+
+class ResourceError(ApiError):
+    """A job asks for what no cluster can give."""
+
+
+def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings) -> dict[str, Any]:
+    """The parameters of submitit's AutoExecutor for one job; raises ResourceError."""
+    where = _where(job)
+    resources = evaluated_resources(job)
+    _check_names(resources, where)
+    gpu = _whole_number(resources, "gpu", where, default=0)
+    nodes = _whole_number(resources, "nodes", where, default=1)
+    threads = max(1, job.threads)
+    on_slurm = settings.cluster == "slurm"
+    if "runtime" not in resources and on_slurm:
+        raise ResourceError(
+            f"{where}: no time limit; set its resource runtime (minutes), or --default-resources"
+        )
+    parameters: dict[str, Any] = {
+        "timeout_min": _whole_number(resources, "runtime", where, default=LOCAL_TIME_LIMIT_MIN),
+        "cpus_per_task": threads,
+        "nodes": nodes,
+    }
+    if not on_slurm:
+        return parameters | {"gpus_per_node": gpu}
+    if parameters["timeout_min"] == 0:
+        raise ResourceError(f"{where}: runtime=0 is no time limit")
+    parameters["slurm_signal_delay_s"] = min(
+        settings.signal_delay, 60 * parameters["timeout_min"] // 3
+    )
+    if "mem_mb" in resources:
+        memory = _whole_number(resources, "mem_mb", where) + settings.memory_overhead
+        parameters["slurm_mem"] = f"{memory}M"
+    if gpu:
+        model = resources.get("gpu_model")
+        parameters["slurm_gres"] = f"gpu:{model}:{gpu}" if model else f"gpu:{gpu}"
+    for ours, slurms, default in (
+        ("slurm_partition", "partition", settings.partition),
+        ("slurm_account", "account", settings.account),
+        ("slurm_qos", "qos", settings.qos),
+        ("constraint", "constraint", None),
+        ("exclude", "exclude", None),
+    ):
+        if value := resources.get(ours, default):
+            parameters[f"slurm_{slurms}"] = str(value)
+    if setup := resources.get("slurm_setup", settings.setup):
+        parameters["slurm_setup"] = str(setup).splitlines()
+    extra = {
+        **_options(settings.extra or "", "--submitit-extra"),
+        **_options(str(resources.get("slurm_extra", "")), f"{where}: slurm_extra"),
+    }
+    if "no-requeue" not in extra:
+        extra["requeue"] = True  # also where JobRequeue=0 is the site's default
+    parameters["slurm_additional_parameters"] = extra
+    # One process per job, whatever it is given: a rule starts its own ranks, with torchrun, or
+    # with srun, which may use what this step holds.  Since 22.05 srun asks for CPUs by itself.
+    parameters["slurm_srun_args"] = [
+        "--nodes=1",
+        "--ntasks=1",
+        f"--cpus-per-task={threads}",
+        "--overlap",
+    ]
+    return parameters
+
+
+def evaluated_resources(job: JobExecutorInterface) -> dict[str, Any]:
+    """A job's resources, by name; raises ResourceError if one is not what its name says."""
+    try:
+        return {name: value for name, value in job.resources.items() if value is not None}
+    except Exception as error:  # of Snakemake, with a page of context
+        lines = [line.strip() for line in str(error).splitlines()]
+        text = next((line for line in lines if line.startswith("Resource ")), " ".join(lines))
+        raise ResourceError(f"{_where(job)}: {text}") from error
+
+
+def _where(job: JobExecutorInterface) -> str:
+    return f"{'group' if job.is_group() else 'rule'} {job.name}"
+
+
+def asked_for(parameters: Mapping[str, Any]) -> str:
+    """What a job asks of SLURM, in its words."""
+    names = ("partition", "account", "qos", "constraint", "exclude", "gres", "mem")
+    asked = [
+        f"{name}={parameters[f'slurm_{name}']}" for name in names if f"slurm_{name}" in parameters
+    ]
+    cpus, minutes = parameters["cpus_per_task"], parameters["timeout_min"]
+    return ", ".join([*asked, f"nodes={parameters['nodes']}", f"cpus={cpus}", f"minutes={minutes}"])
+
+
+def _check_names(resources: Mapping[str, Any], where: str) -> None:
+    """Refuse what looks like a misspelt resource: it would be ignored in silence."""
+    for name in set(resources) - OURS - SNAKEMAKES:
+        nearest = difflib.get_close_matches(name, OURS, n=1, cutoff=0.8)
+        if nearest or name.startswith("slurm_"):
+            hint = f"; did you mean {nearest[0]}?" if nearest else f": {', '.join(sorted(OURS))}"
+            raise ResourceError(f"{where}: unknown resource {name}{hint}")
+
+
+def _whole_number(
+    resources: Mapping[str, Any], name: str, where: str, default: int | None = None
+) -> int:
+    value = resources.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ResourceError(f"{where}: {name}={value!r} is no whole number")
+    return value
+
+
+def _options(text: str, where: str) -> dict[str, str | bool]:
+    options: dict[str, str | bool] = {}
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ResourceError(f"{where}={text!r}: {error}") from error
+    for word in words:
+        match = re.fullmatch(r"--([a-z][a-z0-9-]*)(?:=(.*))?", word)
+        if match is None:
+            raise ResourceError(f"{where}: write {word!r} as --option=value")
+        options[match[1]] = True if match[2] is None else match[2]
+    return options
