@@ -13,12 +13,15 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/ablations/blocks_and_repeats.smk"
+include: "workflow/rules/probe.smk"
 
 
 localrules:
     all,
     configure,
     describe_ablation,
+    fetch,  # a cluster's nodes often have no network
 
 
 rule all:
@@ -27,4 +30,7 @@ rule all:
         run_tables(),
         ablation_tables(),
         ablation_figures(),
+        own_figures(),
         sample_pictures(),
+        probe_tables(),
+        probe_figures(),

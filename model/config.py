@@ -163,6 +163,9 @@ class TrainConfig:
     gradient_clip: float  # the gradient is scaled to at most this norm
     skip_threshold: float  # an update whose gradient norm exceeds this is skipped
     diverged_after: int  # so many skipped updates in a row end the run as diverged
+    gpus: int = field(
+        default=1, metadata={"affects_result": False}
+    )  # or CPU processes; split a batch
     validation_images: int  # the first so many images of the validation split
     validate_every: int = field(metadata={"affects_result": False})  # iterations
     log_every: int = field(metadata={"affects_result": False})  # iterations
@@ -170,7 +173,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _require_positive(self, "iterations", "batch_size", "learning_rate", "gradient_clip")
         _require_positive(self, "skip_threshold", "diverged_after", "validation_images")
-        _require_positive(self, "validate_every", "log_every")
+        _require_positive(self, "validate_every", "log_every", "gpus")
+        if self.gpus > self.batch_size:
+            raise ConfigError(f"gpus: {self.gpus} cannot split a batch_size of {self.batch_size}")
         if not 0 <= self.ema_rate < 1:
             raise ConfigError(f"ema_rate must be in [0, 1), not {self.ema_rate}")
 
@@ -186,6 +191,29 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         _require_positive(self, "batch_size", "importance_samples")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """The samples whose statistics are compared with the test set's; no part of a run's hash."""
+
+    __pydantic_config__ = _STRICT
+
+    num_samples: int  # per temperature
+    temperatures: tuple[float, ...]  # factors on the prior's sigma in every layer, ascending
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 2:
+            raise ConfigError(f"num_samples must be at least 2, not {self.num_samples}")
+        if (
+            not self.temperatures
+            or self.temperatures[0] <= 0
+            or list(self.temperatures) != sorted(set(self.temperatures))
+        ):
+            raise ConfigError(
+                "temperatures must be positive and ascending, not "
+                f"{', '.join(map(str, self.temperatures)) or 'none'}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

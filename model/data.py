@@ -1,47 +1,24 @@
-"""Fetch, preprocess and load the datasets: `python -m model.data --help`.
-
-A new dataset is one function that makes its three arrays and one entry in DATASETS, and, if its
-files are downloaded, one `Source` in model/sources.py.
-"""
+"""Fetch, preprocess and load the datasets: `python -m model.data --help`."""
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model import sources
-from model.files import replacing
-from model.sources import DataError, Source, sha256_of
-
-Split = Literal["train", "valid", "test"]
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-Images = NDArray[np.uint8]  # [N, H, W, C], intensities 0..255
-
-SPLIT_SEED = 0
-IDX_MAGIC_IMAGES = 0x00000803  # unsigned bytes, three dimensions
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """How a dataset is made: its provenance and the function that returns its arrays."""
-
-    name: str
-    version: str
-    source: str
-    licence: str
-    split_description: str
-    make: Callable[[Path], dict[Split, Images]]  # from the folder of its verified raw files
-    raw: Source | None = None  # None: embedded in an installed package, nothing to fetch
+from model.archives import Images
+from model.datasets import DATASETS, SPLITS, Dataset, Split, dataset_named
+from model.files import remove_unfinished, replacing
+from model.npy import NpyWriter
+from model.sources import DataError, sha256_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,140 +38,20 @@ class DatasetInfo:
     pixel_std: float
 
 
-# --- making the arrays, one function per dataset ---------------------------------------------
-
-
-def make_digits(_raw: Path) -> dict[Split, Images]:
-    """Return scikit-learn's 8x8 digits, intensities 0..16 scaled to 0..255."""
-    from sklearn.datasets import load_digits
-
-    intensities = load_digits().images  # [1797, 8, 8], float64 of 0..16
-    images = np.round(intensities * 255 / 16).astype(np.uint8)[..., None]  # [1797, 8, 8, 1]
-    order = _permutation(len(images))
-    train, valid, test = np.split(images[order], [1297, 1497])
-    return {"train": train, "valid": valid, "test": test}
-
-
-def make_patches(_raw: Path) -> dict[Split, Images]:
-    """Return 16x16 colour patches of scikit-learn's two sample photographs."""
-    from sklearn.datasets import load_sample_images
-
-    stripes = [cut_stripes(photograph) for photograph in load_sample_images().images]
-    patches = {split: np.concatenate([stripe[split] for stripe in stripes]) for split in SPLITS}
-    # Shuffled, so that the first n images of a split are a sample of both photographs.
-    return {split: patches[split][_permutation(len(patches[split]))] for split in SPLITS}
-
-
-def cut_stripes(
-    photograph: NDArray[Any], size: int = 16, stride: int = 8
-) -> dict[Split, NDArray[Any]]:
-    """Cut patches [N, size, size, C] from [H, W, C]: train the left 70 %, valid 15 %, test 15 %.
-
-    Patches overlap within a split but never across splits: each stays within its vertical stripe.
-    """
-    width = photograph.shape[1]
-    left, middle, right = np.split(photograph, [width * 70 // 100, width * 85 // 100], axis=1)
-
-    def cut(stripe: NDArray[Any]) -> NDArray[Any]:
-        windows = np.lib.stride_tricks.sliding_window_view(stripe, (size, size), axis=(0, 1))
-        windows = windows[::stride, ::stride]  # [rows, columns, C, size, size]
-        channels_last = np.moveaxis(windows, 2, -1)  # [rows, columns, size, size, C]
-        return channels_last.reshape(-1, size, size, photograph.shape[2])
-
-    return {"train": cut(left), "valid": cut(middle), "test": cut(right)}
-
-
-def make_mnist(raw: Path) -> dict[Split, Images]:
-    """Return MNIST zero-padded from 28x28 to 32x32, 5000 of the train file held out for valid."""
-    train_file = pad_to_32(read_idx_images(raw / "train-images-idx3-ubyte.gz"))
-    test_file = pad_to_32(read_idx_images(raw / "t10k-images-idx3-ubyte.gz"))
-    train, valid = np.split(train_file[_permutation(len(train_file))], [-5000])
-    return {"train": train, "valid": valid, "test": test_file}
-
-
-def read_idx_images(path: Path) -> NDArray[np.uint8]:
-    """Read a gzipped idx3 file into [N, H, W]; raise DataError if magic or counts are wrong."""
-    with gzip.open(path) as stream:
-        content = stream.read()
-    if len(content) < 16:
-        raise DataError(f"{path}: {len(content)} bytes are too few for the header of an idx3 file")
-    magic, num_images, height, width = np.frombuffer(content, ">u4", count=4).tolist()
-    if magic != IDX_MAGIC_IMAGES:
-        raise DataError(
-            f"{path}: magic number 0x{magic:08x}, expected 0x{IDX_MAGIC_IMAGES:08x} (idx3 images)"
-        )
-    pixels = np.frombuffer(content, np.uint8, offset=16)
-    if pixels.size != num_images * height * width:
-        raise DataError(
-            f"{path}: the header announces {num_images} images of {height}x{width}, "
-            f"but {pixels.size} pixels follow"
-        )
-    return pixels.reshape(num_images, height, width)
-
-
-def pad_to_32(images: NDArray[np.uint8]) -> Images:
-    """Centre [N, 28, 28] in zeros, [N, 32, 32, 1], so that the resolution halves down to 1x1."""
-    return np.pad(images, ((0, 0), (2, 2), (2, 2)))[..., None]
-
-
-def _permutation(num_images: int) -> NDArray[np.int64]:
-    # RandomState, because NumPy keeps its stream for ever; that of default_rng may change.
-    return np.random.RandomState(SPLIT_SEED).permutation(num_images)
-
-
-DATASETS: dict[str, Dataset] = {
-    dataset.name: dataset
-    for dataset in (
-        Dataset(
-            name="digits",
-            version="scikit-learn digits 8x8",
-            source="Alpaydin, Kaynak: Optical Recognition of Handwritten Digits (UCI, 1998), "
-            "test set, as embedded in scikit-learn",
-            licence="CC BY 4.0",
-            split_description=f"1297/200/300 of 1797 images, permuted with seed {SPLIT_SEED}",
-            make=make_digits,
-        ),
-        Dataset(
-            name="patches",
-            version="scikit-learn sample photographs, 16x16 patches, stride 8",
-            source="china.jpg (danielbuechele) and flower.jpg (vultilion), flickr.com, "
-            "as embedded in scikit-learn",
-            licence="CC BY 2.0",
-            split_description="disjoint vertical stripes of each photograph: left 70 % train, "
-            f"next 15 % valid, right 15 % test; each split permuted with seed {SPLIT_SEED}",
-            make=make_patches,
-        ),
-        Dataset(
-            name="mnist",
-            version="LeCun et al. 1998, padded to 32x32",
-            source=sources.MNIST.origin,
-            licence=sources.MNIST.licence,
-            split_description="train file permuted with seed "
-            f"{SPLIT_SEED}: last 5000 valid, the others train; official test set in its order",
-            make=make_mnist,
-            raw=sources.MNIST,
-        ),
-    )
-}
-
-
 # --- preprocessing: arrays on disk -----------------------------------------------------------
 
 
 def preprocess(dataset: Dataset, data_dir: str | Path) -> DatasetInfo:
     """Write `{data_dir}/{dataset}/{train,valid,test}.npy`, and last `dataset.json`.
 
-    Raises DataError if the raw files are missing or are not the published ones.
+    Memory: 160 MB, of which 60 for ImageNet64's validation set; 0.7 GB for CIFAR-10, which is read
+    at once. Raises DataError if the raw files are missing, not the published ones or unreadable.
     """
     if dataset.raw is not None:
         sources.verify(dataset.raw, data_dir)
-    arrays = dataset.make(sources.raw_dir(data_dir, dataset.name))
     folder = Path(data_dir) / dataset.name
-    # dataset.json says that the arrays are complete: it must not outlive the ones it describes.
-    (folder / "dataset.json").unlink(missing_ok=True)
-    for split in SPLITS:
-        with replacing(folder / f"{split}.npy") as temporary:
-            np.save(temporary, np.ascontiguousarray(arrays[split]))
+    _write_arrays(dataset, sources.raw_dir(data_dir, dataset.name), folder)
+    arrays = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in SPLITS}
     _, height, width, image_channels = arrays["train"].shape
     assert height == width
     pixel_mean, pixel_std = pixel_moments(arrays["train"])
@@ -214,6 +71,20 @@ def preprocess(dataset: Dataset, data_dir: str | Path) -> DatasetInfo:
     with replacing(folder / "dataset.json") as temporary:
         temporary.write_text(json.dumps(asdict(info), indent=2) + "\n")
     return info
+
+
+def _write_arrays(dataset: Dataset, raw: Path, folder: Path) -> None:
+    with ExitStack() as renames:
+        with ExitStack() as files:
+            writers = {}
+            for split in SPLITS:
+                remove_unfinished(folder / f"{split}.npy")
+                temporary = renames.enter_context(replacing(folder / f"{split}.npy"))
+                writers[split] = files.enter_context(NpyWriter(temporary))
+            for split, images in dataset.make(raw):
+                writers[split].append(images)
+        # dataset.json says that the arrays are complete: it must not outlive the ones it describes.
+        (folder / "dataset.json").unlink(missing_ok=True)
 
 
 def pixel_moments(images: Images) -> tuple[float, float]:
@@ -277,8 +148,8 @@ def _preprocess_hint(data_dir: str | Path, dataset: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Fetch or preprocess a dataset; return the exit code."""
     arguments = _parse(argv)
-    dataset = DATASETS[arguments.dataset]
     try:
+        dataset = dataset_named(arguments.dataset, arguments.data_dir)
         if arguments.command == "fetch":
             _fetch(dataset, arguments.data_dir, arguments.mirror)
         else:
@@ -328,7 +199,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     preprocess_command = commands.add_parser(
         "preprocess", help="write train.npy, valid.npy, test.npy and dataset.json"
     )
-    preprocess_command.add_argument("dataset", choices=DATASETS)
+    preprocess_command.add_argument(
+        "dataset", help=f"{', '.join(DATASETS)}, or a name of your own for images in DIR/raw/NAME"
+    )
     for command in (fetch, preprocess_command):
         command.add_argument(
             "--data-dir", type=Path, required=True, metavar="DIR", help="root of all datasets"

@@ -1,6 +1,8 @@
 """Writing files so that a reader finds the whole new content or the whole old one."""
 
+import glob
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +22,27 @@ def replacing(path: str | Path) -> Iterator[Path]:
     # that colleagues can read a shared folder (temporary files are created with mode 0600).
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as staging:
         temporary = Path(staging) / path.name
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            # "No space left on device" does not say where.
+            if error.errno is not None and error.filename is None:
+                error.filename = os.fspath(path)
+            raise
         temporary.replace(path)
+
+
+def remove_unfinished(path: str | Path) -> None:
+    """Delete what a killed process left of `path`: `replacing` could not tidy up after SIGKILL.
+
+    A process that is still writing `path` fails at its rename, so call this only for a file with
+    one writer at a time.
+    """
+    path = Path(path)
+    for staging in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        shutil.rmtree(staging)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -18,13 +18,18 @@ from model.hvae import HVAE
 from model.randomness import Purpose, generator
 
 
-def sample_rows(model: HVAE, temperatures: list[float], columns: int, seed: int) -> Tensor:
-    """Samples uint8 [rows, columns, C, H, W], one row per temperature, from one set of noise."""
+def sample_rows(
+    model: HVAE, temperatures: list[float], columns: int, seed: int, batch: int = 0
+) -> Tensor:
+    """Samples uint8 [rows, columns, C, H, W], one row per temperature, from one set of noise.
+
+    Each number of a batch has noise of its own.
+    """
     device = model.top_down.gain.device
-    noise = model.draw_noise(columns, generator(seed, Purpose.SAMPLING, 0, device=device))
+    noise = model.draw_noise(columns, generator(seed, Purpose.SAMPLING, 0, batch, device=device))
     rows = []
     for temperature in temperatures:
-        pixels_of = generator(seed, Purpose.SAMPLING, 1, device=device)
+        pixels_of = generator(seed, Purpose.SAMPLING, 1, batch, device=device)
         rows.append(model.sample(columns, pixels_of, temperature=temperature, noise=noise).cpu())
     return torch.stack(rows)
 

@@ -1,4 +1,4 @@
-"""The published raw files of each dataset; only a verified file gets its final name."""
+"""Fetching raw files as they were published; only a verified file gets its final name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
-from model.files import replacing
+from model.files import remove_unfinished, replacing
 
 
 class DataError(Exception):
@@ -24,7 +25,8 @@ class RawFile:
 
     name: str
     size_bytes: int
-    sha256: str
+    checksum: str  # hexadecimal
+    algorithm: Literal["sha256", "md5"] = "sha256"  # md5 where nothing better is published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,41 +36,8 @@ class Source:
     dataset: str
     origin: str
     licence: str
-    mirrors: tuple[str, ...]  # base URLs ending in "/", tried in this order
+    mirrors: tuple[str, ...]  # base URLs ending in "/", tried in this order; none: no direct link
     files: tuple[RawFile, ...]
-
-
-MNIST = Source(
-    dataset="mnist",
-    origin="LeCun, Cortes, Burges: The MNIST database of handwritten digits (1998)",
-    licence="CC BY-SA 3.0",
-    mirrors=(
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    ),
-    files=(
-        RawFile(
-            name="train-images-idx3-ubyte.gz",
-            size_bytes=9_912_422,
-            sha256="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-        ),
-        RawFile(
-            name="train-labels-idx1-ubyte.gz",
-            size_bytes=28_881,
-            sha256="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-        ),
-        RawFile(
-            name="t10k-images-idx3-ubyte.gz",
-            size_bytes=1_648_877,
-            sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-        ),
-        RawFile(
-            name="t10k-labels-idx1-ubyte.gz",
-            size_bytes=4_542,
-            sha256="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-        ),
-    ),
-)
 
 
 def raw_dir(data_dir: str | Path, dataset: str) -> Path:
@@ -84,19 +53,22 @@ def fetch(source: Source, data_dir: str | Path, mirror: str | Path | None = None
     if a file cannot be had or is not the published one.
     """
     folder = raw_dir(data_dir, source.dataset)
+    for file in source.files:
+        remove_unfinished(folder / file.name)
     needed = [file for file in source.files if difference(folder / file.name, file)]
     if mirror is None:
         _download(needed, source, folder)
     else:
         # The shell does not expand "~" in config.yaml or in `--config data_mirror=~/data`.
         _copy(needed, source, folder, Path(mirror).expanduser())
+    sums = [f"{_sha256(folder / file.name, file)}  {file.name}\n" for file in source.files]
     with replacing(folder / "SHA256SUMS") as temporary:
-        temporary.write_text("".join(f"{file.sha256}  {file.name}\n" for file in source.files))
+        temporary.write_text("".join(sums))
     return folder
 
 
 def verify(source: Source, data_dir: str | Path) -> None:
-    """Raise DataError unless all raw files are there with the published size and sha256."""
+    """Raise DataError unless all raw files are there with the published size and checksum."""
     folder = raw_dir(data_dir, source.dataset)
     for file in source.files:
         if found := difference(folder / file.name, file):
@@ -107,22 +79,31 @@ def verify(source: Source, data_dir: str | Path) -> None:
 
 
 def difference(path: Path, file: RawFile) -> str | None:
-    """Say how `path` differs from the published file; None if size and sha256 are equal."""
+    """Say how `path` differs from the published file; None if size and checksum are equal."""
     if not path.is_file():
         return "no such file"
     size_bytes = path.stat().st_size
     if size_bytes != file.size_bytes:
         return f"size: expected {file.size_bytes} bytes, found {size_bytes}"
-    sha256 = sha256_of(path)
-    if sha256 != file.sha256:
-        return f"sha256: expected {file.sha256}, found {sha256}"
+    checksum = _digest(path, file.algorithm)
+    if checksum != file.checksum:
+        return f"{file.algorithm}: expected {file.checksum}, found {checksum}"
     return None
 
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes in hexadecimal."""
+    return _digest(path, "sha256")
+
+
+def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def _sha256(path: Path, file: RawFile) -> str:
+    """The SHA-256 of a verified file, without reading it again where it is the published one."""
+    return file.checksum if file.algorithm == "sha256" else sha256_of(path)
 
 
 def _copy(needed: Sequence[RawFile], source: Source, folder: Path, mirror: Path) -> None:
@@ -186,14 +167,18 @@ def _download_one(url: str, file: RawFile, path: Path) -> str | None:
 def _unreachable(
     source: Source, folder: Path, missing: Sequence[RawFile], failures: Sequence[str]
 ) -> str:
-    hosts = ", ".join(dict.fromkeys(urlsplit(url).netloc for url in source.mirrors))
-    tries = "\n".join(failures)
+    if source.mirrors:
+        problem = "\n".join([f"no mirror gave {missing[0].name}:", *failures])
+        hosts = ", ".join(dict.fromkeys(urlsplit(url).netloc for url in source.mirrors))
+        advice = f"Without network: get them from {hosts} on another machine"
+    else:
+        problem = "its files have no direct link"
+        advice = f"Get them where they are published ({source.origin}) or from a copy"
     return (
-        f"{source.dataset}: no mirror gave {missing[0].name}:\n"
-        f"{tries}\n"
-        f"These files are missing in {folder} (sha256, name, size):\n"
+        f"{source.dataset}: {problem}\n"
+        f"These files are missing in {folder} (checksum, name, size):\n"
         f"{_listing(missing)}\n"
-        f"Without network: get them from {hosts} on another machine, put them into "
+        f"{advice}, put them into "
         f"DIR/{source.dataset}, and set data_mirror to DIR: in config.yaml, with snakemake's "
         f"`--config data_mirror=DIR`, or with `--mirror DIR` of "
         f"`python -m model.data fetch {source.dataset}`."
@@ -201,4 +186,7 @@ def _unreachable(
 
 
 def _listing(files: Sequence[RawFile]) -> str:
-    return "\n".join(f"  {file.sha256}  {file.name}  {file.size_bytes} bytes" for file in files)
+    return "\n".join(
+        f"  {file.algorithm} {file.checksum}  {file.name}  {file.size_bytes} bytes"
+        for file in files
+    )

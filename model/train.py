@@ -2,12 +2,14 @@
 
 `python -m model.train RUN_DIR` reads `config.yaml` there and writes `model.safetensors` (averaged
 weights), `history.parquet` and `train.json`; the resume state is in `state/`.  SIGTERM, SIGINT and
-SIGUSR2 make it save and exit with 128 + the signal's number.
+SIGUSR2 make it save and exit with 128 + the signal's number.  With `gpus: N` in the config, this
+process starts N others, one per GPU, which split each batch.
 """
 
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 import time
@@ -35,6 +37,7 @@ from model.files import replacing, write_bytes, write_text
 from model.hvae import HVAE
 from model.provenance import describe, peak_memory_bytes
 from model.randomness import Purpose, generator
+from model.ranks import STOP_SIGNALS, Ranks, launch
 from model.sources import DataError
 
 log = logging.getLogger(__name__)
@@ -75,7 +78,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        for number in STOP_SIGNALS:
             signal.signal(number, self._set)
 
     def _set(self, number: int, frame: FrameType | None) -> None:
@@ -87,12 +90,14 @@ class StopFlag:
 class Training:
     """A run in training: model, averaged weights, optimiser and progress, saved as one."""
 
-    def __init__(self, run: RunConfig, device: torch.device) -> None:
+    def __init__(self, run: RunConfig, device: torch.device, ranks: Ranks) -> None:
         self.run = run
         self.device = device
+        self.ranks = ranks
         self.model = HVAE(run.model)
         self.model.initialise(generator(run.seed, Purpose.INITIALISATION))
         self.model.to(device)
+        self.replica = ranks.replica(self.model)
         self.ema = Ema(self.model, run.train.ema_rate)
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(),
@@ -133,7 +138,10 @@ class Training:
         self.progress = Progress(**state["progress"])
 
     def update(self, images: Tensor) -> None:
-        """One step of the optimisation on a batch uint8 [B, C, H, W]; counts what it skips."""
+        """One step of the optimisation on a batch uint8 [B, C, H, W]; counts what it skips.
+
+        The batch and its noise are those of all ranks, so that their number changes nothing.
+        """
         config, progress = self.run.train, self.progress
         learning_rate = config.learning_rate * min(
             1.0, (progress.step + 1) / max(1, config.warmup_iterations)
@@ -144,13 +152,19 @@ class Training:
         noise_of = generator(
             self.run.seed, Purpose.TRAINING_NOISE, progress.step, device=self.device
         )
-        output = self.model(images, self.model.draw_noise(len(images), noise_of))
-        loss = output.nll_nats.mean() / self.loss_dims
+        noise = self.model.draw_noise(len(images), noise_of)
+        output = self.replica(
+            self.ranks.part(images).to(self.device), [self.ranks.part(eps) for eps in noise]
+        )
+        # The average of the ranks' gradients is that of the mean over the whole batch.
+        loss = output.nll_nats.sum() * (self.ranks.size / len(images) / self.loss_dims)
         self.optimiser.zero_grad()
         loss.backward()
         norm = float(clip_grad_norm_(self.model.parameters(), config.gradient_clip))
+        sums = [output.nll_nats.sum(), output.rate_nats.sum(), output.distortion_nats.sum()]
+        means = self.ranks.sum(torch.stack(sums).detach()) / len(images)
 
-        is_finite = bool(loss.isfinite())
+        is_finite = bool(means[0].isfinite())
         progress.nonfinite_losses += not is_finite
         if is_finite and norm <= config.skip_threshold:  # false for a norm that is not a number
             self.optimiser.step()
@@ -160,8 +174,7 @@ class Training:
             progress.skipped_updates += 1
             progress.consecutive_skips += 1
         progress.step += 1
-        means = (output.nll_nats, output.rate_nats, output.distortion_nats)
-        progress.window.append([*(float(mean.detach().mean()) for mean in means), norm])
+        progress.window.append([*means.tolist(), norm])
         if progress.step % config.log_every == 0:
             self._record_window(learning_rate)
 
@@ -211,16 +224,15 @@ class Training:
         )
 
 
-def start_or_resume(run: RunConfig, checkpoints: Checkpoints, device: torch.device) -> Training:
-    """A training where its resume state left it, or at step 0.
+def resume(training: Training, checkpoints: Checkpoints) -> None:
+    """Put a new training where its resume state left it; without a state, leave it at step 0.
 
     A longer `iterations` goes on from the state; a shorter one, or any other change of the config,
     starts afresh and sets the old state aside.
     """
-    training = Training(run, device)
-    state = checkpoints.load()
+    run, state = training.run, checkpoints.load()
     if state is None:
-        return training
+        return
     step = state["progress"]["step"]
     same = state["hash_without_length"] == run.hash_without_length
     if same and step <= run.train.iterations:
@@ -231,7 +243,6 @@ def start_or_resume(run: RunConfig, checkpoints: Checkpoints, device: torch.devi
         aside = checkpoints.set_aside(f"{state['hash_without_length']}-step{step}")
         reason = f"is at step {step}" if same else "belongs to another config"
         log.warning("the resume state %s: kept in %s, starting afresh", reason, aside)
-    return training
 
 
 def train(
@@ -243,25 +254,30 @@ def train(
     checkpoint_minutes: float,
 ) -> None:
     """Train until finished, diverged or told to stop; the last state is saved in every case."""
-    config, progress = training.run.train, training.progress
+    config, progress, ranks = training.run.train, training.progress, training.ranks
     resumed_at, started = progress.wall_seconds, time.monotonic()
     last_save = started
     bar = tqdm(
-        total=config.iterations, initial=progress.step, unit="step", disable=not sys.stderr.isatty()
+        total=config.iterations,
+        initial=progress.step,
+        unit="step",
+        disable=not (ranks.is_writer and sys.stderr.isatty()),
     )
     with bar, logging_redirect_tqdm():
-        while training.status == "running" and stop.signal is None:
-            images = batches.at(progress.step).to(training.device)
-            training.update(images)
+        while training.status == "running" and not ranks.any(
+            stop.signal is not None, training.device
+        ):
+            training.update(batches.at(progress.step))
             bar.update()
             if progress.step % config.validate_every == 0 or training.status != "running":
                 training.validate(validation)
             now = time.monotonic()
             progress.wall_seconds = resumed_at + now - started
-            if now - last_save >= 60 * checkpoint_minutes:
+            if ranks.is_writer and now - last_save >= 60 * checkpoint_minutes:
                 checkpoints.save(progress.step, training.state())
                 last_save = now
-    checkpoints.save(progress.step, training.state())
+    if ranks.is_writer:
+        checkpoints.save(progress.step, training.state())
 
 
 def write_results(run_dir: Path, training: Training) -> None:
@@ -284,11 +300,39 @@ def write_results(run_dir: Path, training: Training) -> None:
             for f in fields(progress)
             if f.name not in ("window", "history", "consecutive_skips")
         },
-        "gpu_hours": progress.wall_seconds / 3600 if is_cuda else 0.0,
+        "gpu_hours": training.ranks.size * progress.wall_seconds / 3600 if is_cuda else 0.0,
         "peak_memory_bytes": peak_memory_bytes(training.device),
         **describe(training.device),
     }
     write_text(run_dir / "train.json", json.dumps(summary, indent=2) + "\n")
+
+
+def train_or_resume(
+    run: RunConfig, options: argparse.Namespace, device: torch.device, ranks: Ranks, stop: StopFlag
+) -> int:
+    """Bring a run as far as it gets, write its results if that is the end; the exit code."""
+    batches = TrainingBatches(options.data_dir, run)
+    validation = held_out_images(options.data_dir, run, "valid")[: run.train.validation_images]
+    checkpoints = Checkpoints(options.run_dir / "state")
+    training = Training(run, device, ranks)
+    with ranks.writer_first():  # it sets damaged and old states aside
+        if ranks.is_writer:
+            checkpoints.claim()
+        resume(training, checkpoints)
+    if training.status == "running":
+        train(training, batches, validation, checkpoints, stop, options.checkpoint_minutes)
+    if training.status == "running":
+        number = signal.Signals(stop.signal or signal.SIGTERM)  # another rank's may be unknown here
+        log.warning(
+            "%s: saved at step %d; run the same command again to go on",
+            *(number.name, training.progress.step),
+        )
+        return 128 + number
+    if ranks.is_writer:
+        checkpoints.check_ownership()
+        write_results(options.run_dir, training)
+    log.info("%s after %d steps", training.status, training.progress.step)
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -297,35 +341,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run_dir", type=Path, help="the run's folder, with config.yaml")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads; pinned per run")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of each process")
     parser.add_argument("--checkpoint-minutes", type=float, default=10.0)
     options = parser.parse_args(arguments)
     stop = StopFlag()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%F %T")
     torch.set_num_threads(options.threads)
-    checkpoints = Checkpoints(options.run_dir / "state")
+    is_first = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(
+        level=logging.INFO if is_first else logging.ERROR,
+        format="%(asctime)s %(message)s",
+        datefmt="%F %T",
+    )
     try:
         run = RunConfig.load(options.run_dir / "config.yaml")
-        batches = TrainingBatches(options.data_dir, run)
-        validation = held_out_images(options.data_dir, run, "valid")[: run.train.validation_images]
-        checkpoints.claim()
-        training = start_or_resume(run, checkpoints, torch.device(options.device))
-        if training.status == "running":
-            train(training, batches, validation, checkpoints, stop, options.checkpoint_minutes)
-        if training.status == "running":
-            assert stop.signal is not None
-            log.warning(
-                "%s: saved at step %d; run the same command again to go on",
-                *(signal.Signals(stop.signal).name, training.progress.step),
-            )
-            return 128 + stop.signal
-        checkpoints.check_ownership()
-        write_results(options.run_dir, training)
+        if run.train.gpus > 1 and not Ranks.are_started():
+            return launch(run.train.gpus, "model.train", arguments or sys.argv[1:])
+        device = torch.device(options.device)
+        ranks = Ranks.join(device)
+        exit_code = train_or_resume(run, options, device, ranks, stop)
+        ranks.leave()
     except (ConfigError, DataError, OwnershipLost, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        if is_first:
+            print(f"error: {error}", file=sys.stderr)
         return 1
-    log.info("%s after %d steps", training.status, training.progress.step)
-    return 0
+    return exit_code
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.data import DATASETS, preprocess
+from model.data import preprocess
+from model.datasets import DATASETS
 
 
 @pytest.fixture(scope="session")

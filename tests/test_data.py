@@ -12,18 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data import (
-    DATASETS,
-    SPLITS,
-    Dataset,
-    cut_stripes,
-    load_images,
-    load_info,
-    main,
-    pixel_moments,
-    preprocess,
-    read_idx_images,
-)
+from model.data import load_images, load_info, main, pixel_moments, preprocess
+from model.datasets import DATASETS, SPLITS, Dataset, cut_stripes
 from model.sources import DataError, RawFile, Source, fetch, sha256_of
 
 REPOSITORY = Path(__file__).parents[1]
@@ -47,7 +37,7 @@ def fake_mnist(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path]
         write_idx_images(mirror / f"{name}-images-idx3-ubyte.gz", images)
         (mirror / f"{name}-labels-idx1-ubyte.gz").write_bytes(b"only verified, never read")
     files = tuple(
-        RawFile(name=path.name, size_bytes=path.stat().st_size, sha256=sha256_of(path))
+        RawFile(name=path.name, size_bytes=path.stat().st_size, checksum=sha256_of(path))
         for path in sorted(mirror.iterdir())
     )
     source = Source(dataset="mnist", origin="fake", licence="none", mirrors=(), files=files)
@@ -173,25 +163,6 @@ def test_mnist_needs_verified_raw_files(fake_mnist: tuple[Dataset, Path], tmp_pa
     with pytest.raises(DataError, match=r"idx.*no such file; run .*model\.data fetch mnist"):
         preprocess(dataset, tmp_path)
     assert not (tmp_path / "mnist").exists()
-
-
-@pytest.mark.parametrize(
-    ("magic", "announced", "message"),
-    [(0x801, 2, "magic number 0x00000801"), (0x803, 3, "announces 3 images .* 18 pixels follow")],
-)
-def test_idx_header_is_checked(tmp_path: Path, magic: int, announced: int, message: str) -> None:
-    path = tmp_path / "images.gz"
-    header = np.array([magic, announced, 3, 3], ">u4").tobytes()
-    path.write_bytes(gzip.compress(header + bytes(18)))
-    with pytest.raises(DataError, match=message):
-        read_idx_images(path)
-
-
-def test_idx_without_header_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "images.gz"
-    path.write_bytes(gzip.compress(b"few"))
-    with pytest.raises(DataError, match="3 bytes are too few"):
-        read_idx_images(path)
 
 
 @pytest.mark.skipif(

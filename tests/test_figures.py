@@ -10,12 +10,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from test_runs import write_run, write_tables
-from test_tables import write_ablation
+from written_results import write_ablation, write_run, write_tables
 
 from study.__main__ import main
+from study.comparison import Ablation
 from study.figures import compact, draw, nll_limits, validation_nll
-from study.tables import Ablation
 
 LONG_NAMES = [
     "vdvae",

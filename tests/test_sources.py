@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import re
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,9 +18,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from model.datasets import DATASETS
 from model.files import replacing
-from model.sources import MNIST, DataError, RawFile, Source, fetch, verify
+from model.sources import DataError, RawFile, Source, fetch, verify
 
+REPOSITORY = Path(__file__).parents[1]
 CONTENTS = {"images.gz": b"\x1f\x8b images " * 1000, "labels.gz": b"\x1f\x8b labels"}
 DAMAGED = b"X" + CONTENTS["images.gz"][1:]
 
@@ -69,7 +74,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def make_source(*mirrors: str) -> Source:
     files = tuple(
-        RawFile(name=name, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+        RawFile(name=name, size_bytes=len(body), checksum=hashlib.sha256(body).hexdigest())
         for name, body in CONTENTS.items()
     )
     return Source(dataset="toy", origin="nobody", licence="none", mirrors=mirrors, files=files)
@@ -110,7 +115,7 @@ def test_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
     source = make_source(server.url("only"))
     with pytest.raises(DataError) as error:
         fetch(source, tmp_path)
-    assert f"expected {source.files[0].sha256}" in str(error.value)
+    assert f"expected {source.files[0].checksum}" in str(error.value)
     assert f"found {hashlib.sha256(DAMAGED).hexdigest()}" in str(error.value)
     assert left_in(tmp_path) == []
 
@@ -145,20 +150,80 @@ def test_right_files_are_not_fetched_again_and_damaged_ones_are(
     assert server.requests == []
 
 
-def test_no_network_names_files_checksums_hosts_and_option(tmp_path: Path) -> None:
+SOURCES = [dataset.raw for dataset in DATASETS.values() if dataset.raw is not None]
+
+
+def name(source: Source) -> str:
+    return source.dataset
+
+
+@pytest.mark.parametrize("source", [s for s in SOURCES if s.mirrors], ids=name)
+def test_no_network_names_files_checksums_hosts_and_option(source: Source, tmp_path: Path) -> None:
     with socket.socket() as closed:  # bound but not listening: connections are refused
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
         with pytest.raises(DataError) as error:
-            fetch(replace(MNIST, mirrors=(url,)), tmp_path)
+            fetch(replace(source, mirrors=(url,)), tmp_path)
     message = str(error.value)
-    for file in MNIST.files:
-        assert file.name in message
-        assert file.sha256 in message
+    assert f"no mirror gave {source.files[0].name}" in message
     assert urlsplit(url).netloc in message
-    assert "data_mirror" in message
+    assert "Connection refused" in message
+    assert "[Errno None]" not in message
+    assert_advice(message, source)
+
+
+@pytest.mark.parametrize("source", [s for s in SOURCES if not s.mirrors], ids=name)
+def test_what_has_no_link_names_its_publisher_files_checksums_and_option(
+    source: Source, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="its files have no direct link") as error:
+        fetch(source, tmp_path)
+    assert source.origin in str(error.value)
+    assert_advice(str(error.value), source)
+
+
+def assert_advice(message: str, source: Source) -> None:
+    for file in source.files:
+        assert f"{file.algorithm} {file.checksum}  {file.name}  {file.size_bytes} bytes" in message
+    assert f"DIR/{source.dataset}" in message
     assert "--config data_mirror=DIR" in message
     assert "--mirror DIR" in message
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name)
+def test_published_facts_are_well_formed(source: Source) -> None:
+    assert source.licence
+    assert all(url.startswith("https://") and url.endswith("/") for url in source.mirrors)
+    for file in source.files:
+        digits = hashlib.new(file.algorithm).digest_size * 2
+        assert re.fullmatch(f"[0-9a-f]{{{digits}}}", file.checksum), file.name
+
+
+def md5_source() -> Source:
+    files = tuple(
+        RawFile(
+            name=name,
+            size_bytes=len(body),
+            algorithm="md5",
+            checksum=hashlib.md5(body).hexdigest(),
+        )
+        for name, body in CONTENTS.items()
+    )
+    return replace(make_source(), files=files)
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum")
+def test_md5_is_verified_where_it_alone_is_published(tmp_path: Path) -> None:
+    source = md5_source()
+    for name, body in CONTENTS.items():
+        (tmp_path / name).write_bytes(body)
+    folder = fetch(source, tmp_path / "data", tmp_path)
+    assert_complete(folder)
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True)
+    (folder / "images.gz").write_bytes(DAMAGED)
+    found = hashlib.md5(DAMAGED).hexdigest()
+    with pytest.raises(DataError, match=f"md5: expected {source.files[0].checksum}, found {found}"):
+        verify(source, tmp_path / "data")
 
 
 @pytest.mark.parametrize("folder", ["toy", "."])
@@ -179,7 +244,7 @@ def test_local_mirror_names_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="data_mirror") as error:
         fetch(source, tmp_path / "data", tmp_path)
     assert "labels.gz" in str(error.value)
-    assert source.files[1].sha256 in str(error.value)
+    assert source.files[1].checksum in str(error.value)
     assert "images.gz" not in str(error.value)
 
 
@@ -224,3 +289,34 @@ def test_replacing_keeps_the_old_file_on_an_error(tmp_path: Path) -> None:
         write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_fetch_left_is_removed(tmp_path: Path) -> None:
+    for name, body in CONTENTS.items():
+        (tmp_path / name).write_bytes(body)
+    path = tmp_path / "data" / "raw" / "toy" / "images.gz"
+    code = (
+        "import os, signal, sys; from model.files import replacing\n"
+        "with replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    assert subprocess.run(command, cwd=REPOSITORY).returncode == -signal.SIGKILL
+    assert left_in(tmp_path / "data") != []
+    assert_complete(fetch(make_source(), tmp_path / "data", tmp_path))
+    assert left_in(tmp_path / "data") == ["SHA256SUMS", *sorted(CONTENTS)]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    code = (
+        "import resource, sys; from model.files import replacing\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "with replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.write_bytes(bytes(2000))"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert result.stderr.splitlines()[-1] == f"OSError: [Errno 27] File too large: '{path}'"
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PARTS = ["Snakefile", "config.yaml", "model", "workflow", "profiles", "envs"]
+PARTS = ["Snakefile", "config.yaml", "model", "workflow", "profiles", "slurm", "envs"]
 
 
 class Project:

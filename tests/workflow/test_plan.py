@@ -19,12 +19,22 @@ def test_tiny_plans_each_run_once_however_many_ablations_use_it(project: Project
         "describe_ablation": 4,
         "table": 4,
         "figure": 4,
+        "probe": RUNS,
+        "probes": 1,
+        "probe_figures": 1,
     }
 
 
 def test_a_variant_is_added_to_an_ablation_in_one_line(project: Project) -> None:
     project.edit("config.yaml", "variants: [x1, x2, r2, r5]", "variants: [x1, x2, r2, r5, r10]")
     assert project.planned()["train"] == RUNS + 2
+
+
+def test_one_seed_of_each_variant_is_probed(project: Project) -> None:
+    planned = project.planned(study="demo")
+    assert planned["train"] == 2 * RUNS
+    assert planned["probe"] == RUNS
+    assert planned["probes"] == planned["probe_figures"] == 1
 
 
 def test_an_ablation_of_existing_options_is_a_few_lines_without_code(project: Project) -> None:
@@ -48,10 +58,18 @@ WIDTH_ABLATION = (
     ("old", "new", "message"),
     [
         ("x2: {model: {blocks: 2}}", "x2: {model: {blcks: 2}}", "did you mean 'blocks'"),
-        ("[x1, x2, r2, r5]", "[x1, x2, r2, r55]", "unknown variant 'r55'; did you mean 'r5'"),
+        (
+            "variants: [x1, x2, r2, r5]",
+            "variants: [x1, x2, r2, r55]",
+            "unknown variant 'r55'; did you mean 'r5'",
+        ),
         ("data_mirror: null", "data_miror: null", "unknown key 'data_miror'"),
         ("learning_rate: 0.002", "learning_rate: 2e-3", "write 2.0e-3 or 0.002"),
-        ("state_norm: l2", "state_norm: l1", "'l1' is not one of"),
+        (
+            "  normalised: {model: {state_norm: l2",
+            "  normalised: {model: {state_norm: l1",
+            "'l1' is not one of",
+        ),
         ("scored_size: 28", "scored_size: [28]", "scored_size: [28] is not"),
         ("encoder: 8x1,8d2", "encoder: 8x1,8d3", "8d3: 3 does not divide 8"),
         (
@@ -59,7 +77,25 @@ WIDTH_ABLATION = (
             "digits: [x1, fourier-value]",
             "constant on binary data",
         ),
+        (
+            "r2: {model: {",
+            "r2: {extends: x22, model: {",
+            "unknown variant 'x22'; did you mean 'x2'",
+        ),
+        ("r2: {model: {", "r2: {extends: r2, model: {", "variants.r2.extends: r2 extends r2"),
+        (
+            "variants: [x1, x2, r2, r5]",
+            "variants: [x1, vdvae]",
+            "variant 'vdvae' is defined for mnist, cifar10",
+        ),
+        (
+            "  resolutions:\n    title",
+            "  samples:\n    title",
+            "another table or figure has this name",
+        ),
         ("title: Weight sharing", "titel: Weight sharing", "did you mean 'title'"),
+        ("temperatures: [0.5, 1.0]", "temperatures: [1.0, 0.5]", "positive and ascending"),
+        ("probe: {num_samples: 100}", "probe: {samples: 100}", "did you mean 'num_samples'"),
     ],
 )
 def test_a_mistake_in_the_config_stops_the_dry_run_with_one_line(

@@ -41,7 +41,26 @@ def test_tables_and_figures_are_all_there(finished: Project) -> None:
             assert (results / f"tables/{ablation}.{ending}").stat().st_size > 300
         for ending in ("pdf", "svg", "png"):
             assert (results / f"figures/{ablation}.{ending}").stat().st_size > 5000
+    for figure in ("norms", "instability", "samples"):
+        for ending in ("pdf", "svg", "png"):
+            assert (results / f"figures/{figure}.{ending}").stat().st_size > 5000
     assert (results / "runs/patches/x1/seed0/samples.png").stat().st_size > 1000
+
+
+def test_every_variant_is_probed(finished: Project) -> None:
+    tables = finished.directory / "results/tiny/tables"
+    runs = pd.read_parquet(tables / "runs.parquet")
+    depth = runs.set_index(["dataset", "variant"])["stochastic_depth"]
+    blocks = pd.read_parquet(tables / "probe.parquet").query("tower == 'top-down'")
+    assert blocks.groupby(["dataset", "variant"]).size().to_dict() == depth.to_dict()
+    # A normalised state has the norm 1 after every block, of unit RMS that of its size.
+    normalised = blocks[blocks["variant"] == "normalised"]
+    np.testing.assert_allclose(normalised["norm"], 1, rtol=1e-3)
+    rms = blocks[blocks["variant"] == "normalised-rms"]
+    np.testing.assert_allclose(rms["norm"], rms["resolution"] * 8**0.5, rtol=1e-3)  # width: 8
+    samples = pd.read_parquet(tables / "instability.parquet")
+    assert set(samples["num_samples"]) == {20}
+    assert samples.groupby(["dataset", "variant"]).ngroups == 17
 
 
 def test_a_number_in_a_table_comes_from_the_test_images(finished: Project) -> None:
@@ -69,6 +88,9 @@ def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished:
             "runs": 1,
             "table": 4,
             "figure": 4,
+            "probe": 2,
+            "probes": 1,
+            "probe_figures": 1,
         }
     assert finished.planned() == {}
 

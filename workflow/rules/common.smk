@@ -11,7 +11,7 @@ shell.prefix(f"export PYTHONPATH={shlex.quote(os.pathsep.join(PACKAGES))}; ")
 os.environ.update(PATH=os.path.dirname(sys.executable) + os.pathsep + os.getenv("PATH", ""))
 
 from model.config import ConfigError
-from model.data import DATASETS
+from model.datasets import DATASETS
 from study.plan import Run, Study
 
 try:
@@ -74,19 +74,70 @@ def ablation_figures():
     )
 
 
-def sample_pictures():
-    """Samples of the first seed of each ablation's baseline."""
+def own_figures():
+    """Figures of ablations that have a rule file of their own."""
+    figures = {"blocks-and-repeats": "blocks-and-repeats-scaling"}
+    return [
+        f"results/{STUDY.name}/figures/{figure}.png"
+        for ablation, figure in figures.items()
+        if ablation in STUDY.ablations
+    ]
+
+
+def baseline_files(name):
+    """One file of the first seed of each ablation's baseline."""
     return sorted(
         {
-            f"results/{STUDY.name}/runs/{dataset}/{variants[0]}/seed0/samples.png"
+            f"results/{STUDY.name}/runs/{dataset}/{variants[0]}/seed0/{name}"
             for ablation in STUDY.ablations.values()
             for dataset, variants in ablation.variants.items()
         }
     )
 
 
+def sample_pictures():
+    return baseline_files("samples.png")
+
+
+def probed_files(name):
+    """One file of the first seed of every variant: what is probed, the cost of a start each."""
+    return [path for path in run_files(name) if "/seed0/" in path]
+
+
+def probe_tables():
+    return expand(
+        "results/{study}/tables/{table}",
+        study=STUDY.name,
+        table=[
+            "probe.parquet",
+            "instability.parquet",
+            "instability.md",
+            "norms.parquet",
+            "norms.md",
+        ],
+    )
+
+
+def probe_figures():
+    return expand(
+        "results/{study}/figures/{figure}.{format}",
+        study=STUDY.name,
+        figure=["norms", "instability", "samples"],
+        format=["pdf", "svg", "png"],
+    )
+
+
 def run_config_text(wildcards):
     return STUDY.run_config(run_of(wildcards)).dump()
+
+
+def num_gpus(wildcards):
+    return STUDY.run_config(run_of(wildcards)).train.gpus
+
+
+def training_memory_mb(wildcards):
+    """Of the machine, not of the GPUs: CUDA and the arrays that are being read, per process."""
+    return 8000 * num_gpus(wildcards)
 
 
 def ablation_text(wildcards):
@@ -101,8 +152,22 @@ def importance_samples(wildcards):
     return STUDY.evaluate_config(wildcards.dataset).importance_samples
 
 
+def probe_samples(wildcards):
+    return STUDY.probe_config(wildcards.dataset).num_samples
+
+
+def temperatures(wildcards):
+    return STUDY.probe_config(wildcards.dataset).temperatures
+
+
 def raw_checksums(wildcards):
-    """The verified raw files of a dataset; none for one that is embedded in a package."""
+    """The verified raw files of a dataset; none for one that is embedded in a package.
+
+    Of a user's own dataset, the folder of its images, which must be there but may look newer.
+    """
+    folder = f"{config['data_dir']}/raw/{wildcards.dataset}"
+    if wildcards.dataset not in DATASETS:
+        return ancient(folder)
     if DATASETS[wildcards.dataset].raw is None:
         return []
-    return f"{config['data_dir']}/raw/{wildcards.dataset}/SHA256SUMS"
+    return f"{folder}/SHA256SUMS"

@@ -45,6 +45,7 @@ rule table:
     input:
         ablation="results/{study}/ablations/{ablation}.yaml",
         runs="results/{study}/tables/runs.parquet",
+        timings="results/{study}/tables/timings.parquet",
     output:
         multiext("results/{study}/tables/{ablation}", ".parquet", ".csv", ".tex"),
         report(

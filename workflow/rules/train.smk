@@ -28,10 +28,13 @@ rule train:
         "results/{study}/logs/train/{dataset}-{variant}-seed{seed}.log",
     conda:
         "../../envs/train.yaml"
-    threads: 1
+    threads: num_gpus  # one for each process: more would change the result's last bits
+    resources:
+        gpu=num_gpus,
+        mem_mb=training_memory_mb,
     params:
         run_dir=subpath(input.config, parent=True),
         data_dir=subpath(input.dataset, ancestor=2),
     shell:
         "python -m model.train {params.run_dir:q} --data-dir {params.data_dir:q}"
-        " --threads {threads} > {log:q} 2>&1"
+        " --threads 1 > {log:q} 2>&1"

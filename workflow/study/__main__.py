@@ -1,10 +1,13 @@
-"""The `study` command: `python -m study {runs,table,figure,show} --help`."""
+"""The `study` command: `python -m study {runs,table,figure,partial,show} --help`."""
 
 import argparse
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+
 from model.config import ConfigError
+from model.files import write_text
 from study.runs import ResultError, collect, read_parquet, write_parquet
 
 
@@ -26,19 +29,79 @@ def _runs(args: argparse.Namespace) -> None:
 
 # pandas, and seaborn far more so, take long to import: each command is a process of the workflow.
 def _table(args: argparse.Namespace) -> None:
-    from study import tables
+    from study.comparison import Ablation
+    from study.tables import write
 
     runs = read_parquet(args.tables / "runs.parquet").to_pandas()
-    tables.write(tables.Ablation.load(args.ablation), runs, args.tables)
+    timings = read_parquet(args.tables / "timings.parquet").to_pandas()
+    write(Ablation.load(args.ablation), runs, timings, args.tables)
+
+
+def _partial(args: argparse.Namespace) -> None:
+    from study.partial import write_partial_tables
+    from study.plan import Study
+
+    directory = write_partial_tables(Study.load(args.config, args.study), args.results)
+    print(f"what has finished is in {directory}")
 
 
 def _figure(args: argparse.Namespace) -> None:
-    from study import figures, tables
+    from study import figures
+    from study.comparison import Ablation
 
-    ablation = tables.Ablation.load(args.ablation)
+    ablation = Ablation.load(args.ablation)
     runs = read_parquet(args.tables / "runs.parquet").to_pandas()
     history = read_parquet(args.tables / "history.parquet").to_pandas()
     figures.save(figures.draw(ablation, runs, history), args.figures, ablation.ablation)
+
+
+def _blocks_and_repeats(args: argparse.Namespace) -> None:
+    from study.blocks_and_repeats import BLOCKS_AND_REPEATS, blocks_and_repeats, draw
+    from study.comparison import Ablation
+    from study.figures import save
+
+    ablation = Ablation.load(args.ablation)
+    runs = read_parquet(args.tables / "runs.parquet").to_pandas()
+    table = blocks_and_repeats(ablation, runs)
+    name = f"{ablation.ablation}-scaling"
+    arrow = pa.Table.from_pandas(table, schema=BLOCKS_AND_REPEATS, preserve_index=False)
+    write_parquet(arrow.replace_schema_metadata(None), args.tables / f"{name}.parquet")
+    save(draw(table), args.figures, name)
+
+
+def _probes(args: argparse.Namespace) -> None:
+    from study import instability, norms
+    from study.probes import collect_probes
+
+    tables = collect_probes(args.study, args.run_directories)
+    for name, table in tables.items():
+        write_parquet(table, args.output / f"{name}.parquet")
+    for name, to_markdown in (
+        ("norms", norms.to_markdown),
+        ("instability", instability.to_markdown),
+    ):
+        write_text(args.output / f"{name}.md", to_markdown(tables[name].to_pandas()))
+
+
+# One process for three figures: importing seaborn takes longer than drawing.
+def _probe_figures(args: argparse.Namespace) -> None:
+    from study.comparison import Ablation
+    from study.figures import save
+    from study.instability_figure import draw_instability
+    from study.norms_figure import draw_norms
+    from study.samples_figure import draw_samples
+
+    ablations = [Ablation.load(path) for path in args.ablations]
+    runs = sorted({(d, names[0]) for a in ablations for d, names in a.variants.items()})
+    probe = read_parquet(args.tables / "probe.parquet").to_pandas()
+    instability = read_parquet(args.tables / "instability.parquet").to_pandas()
+    drawn = {
+        "samples": draw_samples(instability, runs, args.runs),
+        "instability": draw_instability(instability, runs),
+        "norms": draw_norms(probe, runs),
+    }
+    for name, figure in drawn.items():
+        save(figure, args.figures, name)
 
 
 def _show(args: argparse.Namespace) -> None:
@@ -71,10 +134,36 @@ def _parser() -> argparse.ArgumentParser:
     table.set_defaults(command=_table)
 
     figure = commands.add_parser("figure", help="the figure of one ablation")
-    figure.add_argument("--ablation", type=Path, required=True, metavar="FILE.yaml")
-    figure.add_argument("--tables", type=Path, required=True, help="holds runs and history.parquet")
-    figure.add_argument("--figures", type=Path, required=True, help="directory to write to")
     figure.set_defaults(command=_figure)
+    scaling = commands.add_parser("blocks-and-repeats", help="figure 4 of the paper")
+    scaling.set_defaults(command=_blocks_and_repeats)
+    for command in (figure, scaling):
+        command.add_argument("--ablation", type=Path, required=True, metavar="FILE.yaml")
+        command.add_argument(
+            "--tables", type=Path, required=True, help="holds runs, history.parquet"
+        )
+        command.add_argument("--figures", type=Path, required=True, help="directory to write to")
+
+    partial = commands.add_parser("partial", help="tables of what has finished so far")
+    partial.add_argument("--study", required=True)
+    partial.add_argument("--config", type=Path, default=Path("config.yaml"))
+    partial.add_argument("--results", type=Path, default=Path("results"))
+    partial.set_defaults(command=_partial)
+
+    probes = commands.add_parser("probes", help="collect probed runs into parquet tables")
+    probes.add_argument("--study", required=True)
+    probes.add_argument("--output", type=Path, required=True, help="directory of the tables")
+    probes.add_argument("run_directories", type=Path, nargs="+", metavar="RUN_DIR")
+    probes.set_defaults(command=_probes)
+
+    drawn = commands.add_parser("probe-figures", help="the figures norms, instability and samples")
+    drawn.add_argument("--ablations", type=Path, nargs="+", required=True, metavar="FILE.yaml")
+    drawn.add_argument(
+        "--tables", type=Path, required=True, help="holds probe, instability.parquet"
+    )
+    drawn.add_argument("--runs", type=Path, required=True, help="directory of all runs")
+    drawn.add_argument("--figures", type=Path, required=True, help="directory to write to")
+    drawn.set_defaults(command=_probe_figures)
 
     show = commands.add_parser("show", help="print a table")
     show.add_argument("--study", help="default: the only study under --results")

@@ -8,7 +8,14 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from pydantic import TypeAdapter
 
-from model.config import ConfigError, EvaluateConfig, ModelConfig, TrainConfig, nearest
+from model.config import (
+    ConfigError,
+    EvaluateConfig,
+    ModelConfig,
+    ProbeConfig,
+    TrainConfig,
+    nearest,
+)
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
@@ -16,7 +23,12 @@ SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 def schema() -> dict[str, Any]:
     """The JSON schema of config.yaml, with the fields of the config dataclasses filled in."""
     content: dict[str, Any] = yaml.safe_load(SCHEMA.read_text())
-    sections = {"model": ModelConfig, "train": TrainConfig, "evaluate": EvaluateConfig}
+    sections = {
+        "model": ModelConfig,
+        "train": TrainConfig,
+        "evaluate": EvaluateConfig,
+        "probe": ProbeConfig,
+    }
     for name, section in sections.items():
         fields = TypeAdapter(section).json_schema()["properties"]
         content["$defs"][name] = {

@@ -15,15 +15,16 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from model.files import replacing
-from study.runs import IDENTITY, ResultError, in_unit
-from study.tables import UNIT_LABEL, Ablation, compare, is_diverged, select
+from study.comparison import Ablation, compare, is_diverged, select
+from study.runs import IDENTITY, UNIT_LABEL, ResultError, in_unit
 
 FONT_SIZE = 9  # points, of all text
 MAX_WIDTH = 7.0  # inches
-_CHARACTER = 0.078  # inches, mean width of a character at FONT_SIZE
-_STYLE = {
+CHARACTER = 0.078  # inches, mean width of a character at FONT_SIZE
+STYLE = {
     **sns.axes_style("ticks"),
     **dict.fromkeys(
         [
@@ -71,7 +72,7 @@ def draw(ablation: Ablation, runs: pd.DataFrame, history: pd.DataFrame) -> Figur
     num_columns = min(len(datasets), 2)
     num_bands = ceil(len(datasets) / num_columns)  # a band: a row of NLLs and a row of curves
     width = _width(ablation)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, 4.7 * num_bands + 0.9), layout="constrained")
         axes = figure.subplots(2 * num_bands, num_columns, squeeze=False)
         all_limits = {dataset: nll_limits(ablation, runs, dataset) for dataset in datasets}
@@ -98,7 +99,7 @@ def draw(ablation: Ablation, runs: pd.DataFrame, history: pd.DataFrame) -> Figur
 
 def save(figure: Figure, directory: Path, name: str) -> None:
     """Write a figure as {name}.pdf, .svg and .png; equal figures give equal bytes."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for suffix, metadata in _METADATA.items():
             with replacing(directory / f"{name}.{suffix}") as temporary:
                 figure.savefig(temporary, format=suffix, metadata=metadata)
@@ -172,6 +173,18 @@ def compact(number: float, _position: object = None) -> str:
             scaled = number / unit
             return f"{scaled:.3g}{name}" if scaled < 1000 else f"{scaled:.0f}{name}"
     return f"{number:g}"
+
+
+def log_axis(ax: Axes, low: float, high: float) -> None:
+    """A logarithmic y axis for values from low to high, labelled 0.5 or 20 instead of 5 x 10^-1."""
+    ax.set_yscale("log")
+    ratio = high / low
+    if ratio < 8:  # 1, 2 and 5 may all lie outside
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    else:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < 50 else (1,)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _styles(ablation: Ablation) -> dict[str, _Style]:
@@ -374,12 +387,12 @@ def _add_legend(figure: Figure, styles: dict[str, _Style], note: str, width: flo
         Line2D([], [], color=style.colour, linestyle=style.line, linewidth=1.6, label=variant)
         for variant, style in styles.items()
     ]
-    entry = 0.6 + _CHARACTER * max(map(len, styles))  # inches
+    entry = 0.6 + CHARACTER * max(map(len, styles))  # inches
     figure.legend(
         handles=handles,
         loc="outside lower center",
         ncols=max(1, min(len(handles), int(width / entry))),
-        title=fill(note, int(width / _CHARACTER)),
+        title=fill(note, int(width / CHARACTER)),
         alignment="left",
         frameon=False,
     )

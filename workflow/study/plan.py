@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,11 +12,15 @@ from model.config import (
     ConfigError,
     EvaluateConfig,
     ModelConfig,
+    ProbeConfig,
     RunConfig,
     TrainConfig,
     from_mapping,
 )
 from study.config import check, check_name
+
+# Tables and figures that an ablation's would overwrite.
+OTHER_FILES = {"runs", "timings", "rates", "history", "probe", "norms", "instability", "samples"}
 
 
 @dataclass(frozen=True, order=True)
@@ -35,6 +40,7 @@ class Ablation:
     title: str
     description: str
     variants: dict[str, tuple[str, ...]]  # per dataset, in the order of display
+    source: str | None  # the paper's table or figure that it repeats
 
 
 class Study:
@@ -50,6 +56,7 @@ class Study:
         for name in config["ablations"]:
             self._check_ablation(name)
         for variant in config["variants"]:
+            self._lineage(variant)
             for dataset in config["variants"][variant].get("datasets", {}):
                 check_name("dataset", dataset, config["datasets"], f"variants.{variant}.datasets")
         for dataset in self.datasets:
@@ -59,14 +66,23 @@ class Study:
             self.run_config(run)
         for dataset in self.datasets:
             self.evaluate_config(dataset)
+            self.probe_config(dataset)
+
+    @classmethod
+    def load(cls, path: Path, name: str) -> "Study":
+        """A study of a config file; raises ConfigError, one line."""
+        try:
+            return cls({**yaml.safe_load(path.read_text()), "study": name})
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path}: {error}") from None
 
     @property
     def datasets(self) -> list[str]:
         return list(self.scale["datasets"])
 
-    @property
-    def seeds(self) -> range:
-        return range(self.scale["seeds"])
+    def seeds(self, dataset: str) -> range:
+        """The seeds of each variant's runs on a dataset."""
+        return range(self._on_dataset(dataset).get("seeds", self.scale["seeds"]))
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -77,13 +93,20 @@ class Study:
             for dataset, variants in ablation.variants.items()
             for variant in variants
         }
-        return sorted(Run(*pair, seed) for pair in pairs for seed in self.seeds)
+        return sorted(Run(*pair, seed) for pair in pairs for seed in self.seeds(pair[0]))
 
     def run_config(self, run: Run) -> RunConfig:
         """The run's fully resolved config; raises ConfigError, one line, if it cannot work."""
-        variant = self.config["variants"][run.variant]
-        layers = [*self._layers(run.dataset), variant]
-        layers.append(variant.get("datasets", {}).get(run.dataset, {}))
+        layers = self._layers(run.dataset)
+        for name in self._lineage(run.variant):
+            variant = self.config["variants"][name]
+            of_datasets = variant.get("datasets", {})
+            if set(variant) == {"datasets"} and run.dataset not in of_datasets:
+                raise ConfigError(
+                    f"variant {name!r} is defined for {', '.join(of_datasets)} only, "
+                    f"not for {run.dataset}"
+                )
+            layers += [variant, of_datasets.get(run.dataset, {})]
         if self.config["iterations"] is not None:
             layers.append({"train": {"iterations": self.config["iterations"]}})
         try:
@@ -104,6 +127,13 @@ class Study:
         except ConfigError as error:
             raise ConfigError(f"evaluate on {dataset}: {error}") from None
 
+    def probe_config(self, dataset: str) -> ProbeConfig:
+        """How the runs on a dataset are probed."""
+        try:
+            return from_mapping(ProbeConfig, _merged(self._layers(dataset), "probe"))
+        except ConfigError as error:
+            raise ConfigError(f"probe on {dataset}: {error}") from None
+
     def ablation_text(self, name: str) -> str:
         """The YAML text of an ablation, as the commands for tables and figures read it."""
         ablation = self.ablations[name]
@@ -113,16 +143,36 @@ class Study:
             "title": ablation.title,
             "description": ablation.description,
             "variants": {dataset: list(names) for dataset, names in ablation.variants.items()},
+            "source": ablation.source,
         }
         return yaml.safe_dump(content, sort_keys=False)
 
     def _layers(self, dataset: str) -> list[Mapping[str, Any]]:
+        of_dataset = self.config["datasets"][dataset]
+        return [self.config["base"], of_dataset, self.scale, self._on_dataset(dataset)]
+
+    def _on_dataset(self, dataset: str) -> Mapping[str, Any]:
+        """What the study changes on one dataset."""
         in_study = self.scale["datasets"]
-        on_dataset = in_study[dataset] if isinstance(in_study, Mapping) else {}
-        return [self.config["base"], self.config["datasets"][dataset], self.scale, on_dataset]
+        return in_study[dataset] if isinstance(in_study, Mapping) else {}
+
+    def _lineage(self, variant: str) -> list[str]:
+        """A variant after those that it extends, the most basic one first."""
+        names = [variant]
+        while (parent := self.config["variants"][names[0]].get("extends")) is not None:
+            place = f"variants.{names[0]}.extends"
+            check_name("variant", parent, self.config["variants"], place)
+            if parent in names:
+                raise ConfigError(f"{place}: {parent} extends {names[0]} in turn")
+            names.insert(0, parent)
+        return names
 
     def _check_ablation(self, name: str) -> None:
         """Raise ConfigError for a variant or dataset that is not defined, used here or not."""
+        if name in OTHER_FILES:
+            raise ConfigError(
+                f"ablations.{name}: another table or figure has this name; choose one"
+            )
         place = f"ablations.{name}.variants"
         variants = self.config["ablations"][name]["variants"]
         lists = variants.values() if isinstance(variants, Mapping) else [variants]
@@ -144,7 +194,8 @@ class Study:
                 f"studies.{self.name}: ablation {name!r} names none of its datasets "
                 f"({', '.join(self.datasets)})"
             )
-        return Ablation(name, entry["title"], entry.get("description", ""), variants)
+        source = entry.get("source")
+        return Ablation(name, entry["title"], entry.get("description", ""), variants, source)
 
 
 def _merged(layers: list[Mapping[str, Any]], section: str) -> dict[str, Any]:

@@ -152,6 +152,9 @@ class Run:
     evaluation: Mapping[str, str]  # key-value metadata of test.parquet
 
 
+UNIT_LABEL = {"nats": "nats per image", "bits/dim": "bits per dimension"}
+
+
 def bits_per_dim(nats: float, scored_dims: int) -> float:
     """Nats per image as bits per scored dimension."""
     return nats / (scored_dims * log(2))

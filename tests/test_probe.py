@@ -1,0 +1,278 @@
+"""The probe of trained runs: its files, and the tables and figures that a study makes of them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from examples import tiny_run
+from matplotlib.figure import Figure
+from written_results import write_ablation
+
+from model.probe import main as probe
+from model.train import main as train
+from study.__main__ import main
+from study.instability import energy_deviation, nearest_temperature
+from study.instability_figure import draw_instability
+from study.norms import segments
+from study.norms_figure import draw_norms
+from study.probes import INSTABILITY, NORMS, PROBE
+from study.samples_figure import draw_samples
+
+RUNS = {"x1": {}, "r3": {"repeats": 3}}
+SAMPLES = ["--num-samples", "30", "--temperatures", "0.25", "0.5", "1"]
+FILES = ["instability.parquet", "probe.parquet", "samples.npy"]
+
+
+def probe_run(directory: Path, data_dir: Path, *options: str) -> int:
+    command = [str(directory), "--data-dir", str(data_dir), "--device", "cpu"]
+    return probe([*command, *(options or SAMPLES)])
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
+    """A study with two trained and probed runs, its tables and an ablation; not to be changed."""
+    results = tmp_path_factory.mktemp("probed")
+    for variant, model in RUNS.items():
+        directory = results / "runs" / "digits" / variant / "seed0"
+        directory.mkdir(parents=True)
+        (directory / "config.yaml").write_text(tiny_run(model=model, variant=variant).dump())
+        assert train([str(directory), "--data-dir", str(data_dir), "--device", "cpu"]) == 0
+        assert probe_run(directory, data_dir) == 0
+    assert collect(results) == 0
+    write_ablation(results, {"digits": ["r3", "x1"]})
+    return results
+
+
+@pytest.fixture
+def copy(probed: Path, tmp_path: Path) -> Path:
+    shutil.copytree(probed, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def collect(results: Path) -> int:
+    directories = [str(path) for path in results.glob("runs/*/*/seed*")]
+    return main(["probes", "--study", "s", "--output", str(results / "tables"), *directories])
+
+
+def draw(results: Path) -> int:
+    return main(
+        [
+            *("probe-figures", "--ablations", str(results / "ablations/sharing.yaml")),
+            *("--tables", str(results / "tables"), "--runs", str(results / "runs")),
+            *("--figures", str(results / "figures")),
+        ]
+    )
+
+
+def table(results: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(results / "tables" / f"{name}.parquet")
+
+
+def test_files_say_what_they_are_and_are_the_same_bytes_again(probed: Path, data_dir: Path) -> None:
+    directory = probed / "runs/digits/r3/seed0"
+    for name in ("probe.parquet", "instability.parquet"):
+        metadata = pq.read_schema(directory / name).metadata
+        assert metadata[b"config_hash"].decode() == tiny_run(model=RUNS["r3"]).hash
+        assert metadata[b"weights"] == b"ema"
+        assert metadata[b"split"] == b"test"
+        assert metadata[b"dataset_version"]
+    blocks = pd.read_parquet(directory / "probe.parquet")
+    assert list(blocks["tower"]) == ["bottom-up"] * 11 + ["top-down"] * 11
+    assert set(blocks["num_images"]) == {300}  # of the digits' 300 test images
+    assert np.load(directory / "samples.npy").shape == (3, 8, 1, 8, 8)
+    before = [(directory / name).read_bytes() for name in FILES]
+    assert probe_run(directory, data_dir) == 0
+    assert [(directory / name).read_bytes() for name in FILES] == before
+
+
+def test_mistakes_are_one_line_and_write_nothing(
+    tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yaml").write_text(tiny_run().dump())
+    assert probe_run(tmp_path, data_dir) == 1
+    assert probe_run(tmp_path, data_dir, "--num-samples", "1") == 1
+    assert probe_run(tmp_path, data_dir, "--temperatures", "1", "0.5") == 1
+    assert probe_run(tmp_path, tmp_path / "nothing") == 1
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 4
+    for error, text in zip(
+        errors, ["model.safetensors", "num_samples", "ascending", "dataset.json"], strict=True
+    ):
+        assert error.startswith("error: ")
+        assert text in error
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_tables_are_typed_and_hold_all_rows_of_the_runs(probed: Path) -> None:
+    for name, schema in [("probe", PROBE), ("instability", INSTABILITY), ("norms", NORMS)]:
+        stored = pq.read_schema(probed / "tables" / f"{name}.parquet")
+        assert stored.equals(schema, check_metadata=True)
+    blocks = table(probed, "probe")
+    assert list(dict.fromkeys(blocks["variant"])) == ["r3", "x1"]
+    for variant in RUNS:
+        own = pd.read_parquet(probed / f"runs/digits/{variant}/seed0/probe.parquet")
+        rows = blocks[blocks["variant"] == variant].reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows[own.columns], own, check_dtype=False)
+    assert blocks.loc[blocks["tower"] == "bottom-up", "num_masked"].isna().all()
+
+
+def test_segments_are_those_of_the_norms() -> None:
+    """Rising steps are counted inside a resolution only; jumps are between them."""
+    norms, resolutions = [2.0, 3.0, 2.5, 10.0, 11.0, 44.0], [1, 1, 1, 4, 4, 8]
+    blocks = pd.DataFrame(
+        {
+            "tower": "top-down",
+            "block": range(6),
+            "resolution": resolutions,
+            "norm": norms,
+            "norm_in": [0.5, *norms[:-1]],
+        }
+    )
+    first, second, third = segments(blocks)
+    assert (first["num_steps"], first["num_rising"]) == (2, 1)
+    assert (second["num_steps"], second["num_rising"]) == (1, 1)
+    assert (third["num_steps"], third["num_rising"]) == (0, 0)
+    assert (first["norm_before"], first["jump_ratio"], first["rms_jump_ratio"]) == (0.5, None, None)
+    assert (second["norm_before"], second["jump_ratio"], second["rms_jump_ratio"]) == (2.5, 4, 1)
+    assert (third["jump_ratio"], third["rms_jump_ratio"]) == (4, 2)
+
+
+def test_a_normalised_state_does_not_rise() -> None:
+    """Its norm is 1 up to rounding."""
+    blocks = pd.DataFrame(
+        {
+            "tower": "top-down",
+            "block": range(3),
+            "resolution": 4,
+            "norm": [0.9999995, 0.9999999, 1.001],
+            "norm_in": [0.1, 1.0, 1.0],
+        }
+    )
+    (segment,) = segments(blocks)
+    assert (segment["num_steps"], segment["num_rising"]) == (2, 1)
+
+
+def test_norms_of_a_trained_run_agree_with_its_probe(probed: Path) -> None:
+    rows = table(probed, "norms").query("variant == 'r3' and tower == 'top-down'")
+    assert list(rows["resolution"]) == [1, 4, 8]
+    assert list(rows["num_blocks"]) == [3, 4, 4]
+    norm = (
+        table(probed, "probe").query("variant == 'r3' and tower == 'top-down'")["norm"].to_numpy()
+    )
+    rises = norm[1:] > norm[:-1] * 1.0001
+    assert list(rows["num_rising"]) == [rises[:2].sum(), rises[3:6].sum(), rises[7:].sum()]
+    np.testing.assert_allclose(rows["jump_ratio"][1:], [norm[3] / norm[2], norm[7] / norm[6]])
+    text = (probed / "tables/norms.md").read_text()
+    total = rises[[0, 1, 3, 4, 5, 7, 8, 9]].sum()
+    assert f"{total} of 8 ({total / 8:.0%}".replace("%", " %") in text
+    assert f"1→4: ×{norm[3] / norm[2]:.2f} ({norm[3] / norm[2] / 4:.2f})" in text
+
+
+def test_the_nearest_temperature_is_that_of_the_energies(probed: Path) -> None:
+    one = pd.DataFrame(
+        {
+            "temperature": [0.5, 0.5, 1.0, 1.0],
+            "energy_samples": [1.0, 4.0, 2.0, 0.0],
+            "energy_test": [2.0, 2.0, 2.0, 2.0],
+        }
+    )
+    assert energy_deviation(one)[0.5] == pytest.approx(np.log(2))
+    assert energy_deviation(one)[1.0] == np.inf  # no energy at one resolution
+    assert nearest_temperature(one) == 0.5
+    rows = table(probed, "instability").query("variant == 'x1'")
+    nearest = nearest_temperature(rows)
+    assert f"| {nearest:g} (nearest)" in (probed / "tables/instability.md").read_text()
+
+
+def test_a_missing_foreign_or_damaged_file_is_one_line(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = copy / "runs/digits/r3/seed0"
+    (directory / "probe.parquet").unlink()
+    assert collect(copy) == 1
+    shutil.copy(copy / "runs/digits/x1/seed0/probe.parquet", directory)
+    assert collect(copy) == 1
+    (directory / "probe.parquet").write_bytes(b"no parquet")
+    assert collect(copy) == 1
+    (directory / "samples.npy").write_bytes(b"no array")
+    assert draw(copy) == 1
+    np.save(directory / "samples.npy", np.zeros((2, 8, 1, 8, 8), np.uint8))
+    assert draw(copy) == 1
+    (directory / "samples.npy").unlink()
+    assert draw(copy) == 1
+    errors = capsys.readouterr().err.strip().splitlines()
+    wanted = ["first", "probe this run again", "probe.parquet", "samples.npy", "3 temperatures"]
+    assert len(errors) == 6
+    for error, text in zip(errors, [*wanted, "samples.npy is missing"], strict=True):
+        assert error.startswith("study: ")
+        assert text in error
+
+
+def test_figures_are_the_same_bytes_again(copy: Path) -> None:
+    assert draw(copy) == 0
+    before = {path.name: path.read_bytes() for path in (copy / "figures").iterdir()}
+    names = [f"{f}.{e}" for f in ("instability", "norms", "samples") for e in ("pdf", "png", "svg")]
+    assert sorted(before) == names
+    assert draw(copy) == 0
+    assert {p.name: p.read_bytes() for p in (copy / "figures").iterdir()} == before
+
+
+def lines(figure: Figure, panel: int) -> dict[str, list[float]]:
+    return {
+        str(line.get_gid()): list(np.asarray(line.get_ydata()))
+        for line in figure.axes[panel].lines
+        if line.get_gid()
+    }
+
+
+def test_norms_figure_draws_the_table(probed: Path) -> None:
+    blocks = table(probed, "probe")
+    figure = draw_norms(blocks, [("digits", "r3"), ("digits", "x1")])
+    of_run = blocks[blocks["variant"] == "r3"]
+    up, down = (of_run[of_run["tower"] == tower] for tower in ("bottom-up", "top-down"))
+    assert lines(figure, 0) == {"norm": list(up["norm"]), "initial": [up["norm_in"].iloc[0]]}
+    assert lines(figure, 1) == {"norm": list(down["norm"]), "initial": [down["norm_in"].iloc[0]]}
+    assert lines(figure, 2) == {"backward_error_prior": list(down["backward_error_prior"])}
+    assert [text.get_text() for text in figure.axes[0].texts] == ["8", "4", "1"]
+    assert [text.get_text() for text in figure.axes[1].texts] == ["1", "4", "8"]
+    shaded = [patch for patch in figure.axes[1].patches if patch.get_gid() == "resolution"]
+    assert [(p.get_x(), p.get_width()) for p in shaded] == [(3.5, 4)]  # blocks 4 to 7 are 4x4
+    assert figure.axes[3].get_ylabel().startswith("digits (x1)")
+    assert "300 test images" in figure.get_supxlabel()
+
+
+def test_masked_steps_are_named_in_the_figure(probed: Path) -> None:
+    blocks = table(probed, "probe")
+    assert "Not counted" not in draw_norms(blocks, [("digits", "x1")]).get_supxlabel()
+    first = (blocks["tower"] == "top-down") & (blocks["block"] == 0)
+    blocks.loc[first, ["num_masked", "norm_in", "backward_error_prior"]] = [300, 0.0, np.nan]
+    figure = draw_norms(blocks, [("digits", "x1")])
+    assert "Not counted: 300 steps" in " ".join(figure.get_supxlabel().split())
+    assert "initial" not in lines(figure, 1)  # 0 has no place on a logarithmic axis
+
+
+def test_instability_figure_draws_the_table(probed: Path) -> None:
+    rows = table(probed, "instability")
+    figure = draw_instability(rows, [("digits", "r3")])
+    of_run = rows[rows["variant"] == "r3"]
+    for container in figure.axes[0].containers:
+        at = of_run[of_run["resolution"] == int(container.get_label())]
+        ratio = at["energy_samples"] / at["energy_test"]
+        np.testing.assert_allclose(container.lines[0].get_ydata().astype(float), ratio)
+    assert [c.get_label() for c in figure.axes[0].containers] == ["1", "2", "4", "8"]
+    dotted = [line for line in figure.axes[1].lines if line.get_linestyle() == ":"]
+    assert [line.get_xdata()[0] for line in dotted] == [nearest_temperature(of_run)]
+
+
+def test_samples_figure_has_a_column_per_temperature(probed: Path) -> None:
+    rows = table(probed, "instability")
+    figure = draw_samples(rows, [("digits", "x1")], probed / "runs")
+    assert [ax.get_title() for ax in figure.axes] == ["0.25", "0.5", "1"]
+    bold = [ax.get_title() for ax in figure.axes if ax.title.get_fontweight() == "bold"]
+    assert bold == [f"{nearest_temperature(rows[rows['variant'] == 'x1']):g}"]
+    samples = np.load(probed / "runs/digits/x1/seed0/samples.npy")
+    drawn = np.asarray(figure.axes[2].images[0].get_array())
+    np.testing.assert_array_equal(drawn[:64:8, :64:8], samples[2, 0, 0])  # pixels are 8 wide

@@ -1,0 +1,84 @@
+"""Several processes train one run to the result of one process: gloo, on the CPU."""
+
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from examples import tiny_run
+from safetensors.torch import load_file
+from trainings import Process, run_dir, summary
+
+from model.config import ConfigError, RunConfig
+
+LENGTH = {"iterations": 90, "validate_every": 45, "log_every": 3}
+
+
+def run_on(gpus: int, **train: Any) -> RunConfig:
+    return tiny_run(train={**LENGTH, **train, "gpus": gpus})
+
+
+def assert_equal_results(first: Path, second: Path) -> None:
+    """Weights and losses within what the order of float32 sums makes of them."""
+    a, b = (load_file(path / "model.safetensors") for path in (first, second))
+    torch.testing.assert_close(a, b, rtol=0.0, atol=2e-4)
+    histories = [pd.read_parquet(path / "history.parquet") for path in (first, second)]
+    pd.testing.assert_frame_equal(*histories, rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
+    """A training of one process."""
+    directory = run_dir(tmp_path_factory.mktemp("alone"), run_on(1))
+    assert Process(directory, data_dir).end()[0] == 0
+    return directory
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gpus", [2, 3])  # a batch of 16 is 6 + 5 + 5 images on three
+def test_the_number_of_ranks_changes_nothing(
+    tmp_path: Path, data_dir: Path, alone: Path, gpus: int
+) -> None:
+    run = run_on(gpus)
+    directory = run_dir(tmp_path, run)
+    exit_code, output = Process(directory, data_dir).end()
+    assert exit_code == 0, output
+    assert_equal_results(directory, alone)
+    assert len(re.findall(r"step 90/90  train", output)) == 1, "one rank logs"
+    assert summary(directory)["config_hash"] == summary(alone)["config_hash"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_the_number_of_ranks_may_change_at_a_resume(
+    tmp_path: Path, data_dir: Path, alone: Path, number: signal.Signals
+) -> None:
+    for gpus, stop_at in ((2, 9), (1, 45)):
+        directory = run_dir(tmp_path, run_on(gpus))
+        process = Process(directory, data_dir)
+        process.wait_for_step(stop_at)
+        process.send_signal(number)
+        exit_code, rest = process.end()
+        assert exit_code == 128 + number, rest
+        assert "run the same command again" in rest
+        assert "Traceback" not in rest
+    directory = run_dir(tmp_path, run_on(2))
+    assert Process(directory, data_dir).end()[0] == 0
+    assert summary(directory)["resumes"] == 2
+    assert_equal_results(directory, alone)
+
+
+@pytest.mark.slow
+def test_a_mistake_is_one_line(tmp_path: Path) -> None:
+    exit_code, output = Process(run_dir(tmp_path, run_on(2)), tmp_path / "nowhere").end()
+    assert exit_code == 1
+    assert output.count("error:") == 1
+    assert "Traceback" not in output
+
+
+def test_more_ranks_than_images_in_a_batch() -> None:
+    with pytest.raises(ConfigError, match="gpus: 17 cannot split a batch_size of 16"):
+        run_on(17)

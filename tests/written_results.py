@@ -1,0 +1,201 @@
+"""Files as trainings, evaluations and the workflow leave them, written without training."""
+
+import json
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from examples import BINARY, MULTIPLE_32, RGB
+
+from model.config import ModelConfig, RunConfig, TrainConfig
+from study.__main__ import main
+
+DATASETS: dict[str, dict[str, Any]] = {
+    "digits": {
+        "image_size": 8,
+        "image_channels": 1,
+        "likelihood": "bernoulli",
+        "pixel_mean": 0.5,
+        "pixel_std": 0.5,
+        "encoder": "8x1,8d2,4x1,4d4,1x1",
+        "decoder": "1x1,4m1,4x1,8m4,8x1",
+    },
+    "patches": {
+        "image_size": 16,
+        "image_channels": 3,
+        "likelihood": "discretised_logistics",
+        "pixel_mean": 120.0,
+        "pixel_std": 64.0,
+        "encoder": "16x1,16d2,8x1,8d2,4x1,4d4,1x1",
+        "decoder": "1x1,4m1,4x1,8m4,8x1,16m8,16x1",
+    },
+    "mnist": {"image_size": 32, **BINARY, **MULTIPLE_32},
+    "imagenet32": {"image_size": 32, **RGB, **MULTIPLE_32},
+}
+TRAIN = TrainConfig(
+    iterations=2000,
+    batch_size=32,
+    learning_rate=2e-3,
+    weight_decay=0.01,
+    betas=(0.9, 0.9),
+    warmup_iterations=100,
+    ema_rate=0.999,
+    gradient_clip=200.0,
+    skip_threshold=400.0,
+    diverged_after=50,
+    validation_images=100,
+    validate_every=100,
+    log_every=50,
+)
+
+
+def write_run(
+    results: Path,
+    dataset: str = "digits",
+    variant: str = "vdvae",
+    seed: int = 0,
+    *,
+    nll: float = 80.0,
+    status: str = "finished",
+    num_images: int = 50,
+    num_parameters: int = 106_689,
+    importance_samples: int = 16,
+    dataset_version: str = "scikit-learn-1",
+    started: str = "2026-01-01T00:00:00+00:00",
+    host: str = "node1",
+    config: RunConfig | None = None,
+    **differences: Any,
+) -> Path:
+    """Write what training and evaluation leave in a run directory; `nll` is in the run's unit."""
+    if config is None:
+        model = ModelConfig(**{"width": 32, "zdim": 8, **DATASETS[dataset], **differences})
+        config = RunConfig(dataset=dataset, variant=variant, seed=seed, model=model, train=TRAIN)
+    model = config.model
+    directory = results / "runs" / dataset / variant / f"seed{seed}"
+    directory.mkdir(parents=True)
+    (directory / "config.yaml").write_text(config.dump())
+    random = np.random.default_rng([seed, *variant.encode()])
+    nll_nats = nll if model.unit == "nats" else nll * log(2) * model.scored_dims
+    steps = range(100, TRAIN.iterations + 1 if status == "finished" else 701, 100)
+    training = {
+        "status": status,
+        "config_hash": config.hash,
+        "step": steps[-1],
+        "num_parameters": num_parameters,
+        "stochastic_depth": model.stochastic_depth,
+        "num_latents": model.num_latents,
+        "skipped_updates": 3 + seed,
+        "nonfinite_losses": 0,
+        "resumes": 1,
+        "git_commit": None,
+        "git_dirty": None,
+        "versions": {"python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.0", "cuda": None},
+        "device": "CPU",
+        "host": host,
+        "threads": 2,
+        "started": started,
+        "wall_seconds": 12.5,
+        "gpu_hours": 0.0,
+        "peak_memory_bytes": 2**30,
+    }
+    (directory / "train.json").write_text(json.dumps(training))
+    _write_history(directory, list(steps), nll_nats, random, diverges=status == "diverged")
+    _write_test(
+        directory, config, nll_nats, random, num_images, importance_samples, dataset_version
+    )
+    return directory
+
+
+def _write_history(
+    directory: Path, steps: list[int], nll_nats: float, random: Any, diverges: bool
+) -> None:
+    noise = 0.002 * random.normal(size=len(steps))
+    nll = nll_nats * (1 + 2 * np.exp(-np.array(steps) / 150) + noise)
+    if diverges:
+        nll[-3:] = nll_nats * np.array([1.2, 2.5, np.nan])
+    rows = [
+        {
+            "step": step,
+            "split": split,
+            "weights": weights,
+            "nll_nats": value + shift,
+            "rate_nats": 0.25 * value,
+            "distortion_nats": 0.75 * value,
+            "gradient_norm": 30.0 if split == "train" else np.nan,
+            "learning_rate": 2e-3,
+            "skipped_updates": 0,
+        }
+        for step, value in zip(steps, nll, strict=True)
+        for split, weights, shift in [("train", "raw", 1.0), ("valid", "ema", 0.0)]
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), directory / "history.parquet")
+
+
+def _write_test(
+    directory: Path,
+    config: RunConfig,
+    nll_nats: float,
+    random: Any,
+    num_images: int,
+    importance_samples: int,
+    dataset_version: str,
+) -> None:
+    depth = config.model.stochastic_depth
+    noise = random.normal(size=num_images)
+    rates = 0.25 * nll_nats / depth * random.uniform(0.5, 1.5, size=(num_images, depth))
+    rates = rates.astype(np.float32)
+    nll = nll_nats + 0.1 * (noise - noise.mean())  # the mean is nll_nats
+    rate = rates.sum(axis=1, dtype=np.float64)
+    table = pa.table(
+        {
+            "image": pa.array(range(num_images), pa.int32()),
+            "nll_nats": nll,
+            "rate_nats": rate,
+            "distortion_nats": nll - rate,
+            "iw_nll_nats": nll - 1.0,
+            "rate_per_layer_nats": pa.array(rates.tolist(), pa.list_(pa.float32())),
+        }
+    )
+    metadata = {
+        "dataset_version": dataset_version,
+        "split": "test",
+        "weights": "ema",
+        "importance_samples": str(importance_samples),
+        "num_images": str(num_images),
+        "scored_dims": str(config.model.scored_dims),
+        "config_hash": config.hash,
+    }
+    pq.write_table(table.replace_schema_metadata(metadata), directory / "test.parquet")
+
+
+def write_tables(results: Path, study: str = "fake") -> Path:
+    """Collect all runs under `results` into its tables, by the command."""
+    directories = sorted(map(str, results.glob("runs/*/*/seed*")))
+    output = results / "tables"
+    assert main(["runs", "--study", study, "--output", str(output), *directories]) == 0
+    return output
+
+
+def write_ablation(
+    results: Path,
+    variants: dict[str, list[str]],
+    name: str = "sharing",
+    source: str | None = None,
+) -> Path:
+    """Write an ablation's file as the workflow does."""
+    path = results / "ablations" / f"{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    content = {
+        "study": "fake",
+        "ablation": name,
+        "title": "Weight sharing & 100 % more",
+        "description": "Blocks applied r times.",
+        "variants": variants,
+        "source": source,
+    }
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
