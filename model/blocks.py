@@ -83,7 +83,7 @@ class TopDownBlock(nn.Module):
 
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()
-        width, zdim, resolution = config.width, config.zdim, block.resolution
+        width, zdim, resolution = config.width, config.latent_channels, block.resolution
         self.zdim = zdim
         self.resolution = resolution
         self.mixin = block.mixin

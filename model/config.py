@@ -45,6 +45,7 @@ class ModelConfig:
     decoder: str  # top-down block string
     width: int  # channels of the residual state
     zdim: int  # channels of each latent
+    zdim_multiple: int = 1  # more latents at the same depth: each has zdim x zdim_multiple channels
     bottleneck_multiple: float = 0.25  # channels inside a block / width
     num_mixtures: int = 10  # of discretised logistics
     no_bias_above: int = 64  # no learnt initial state above this resolution
@@ -63,6 +64,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _require_positive(self, "image_size", "image_channels", "pixel_std", "width", "zdim")
         _require_positive(self, "num_mixtures", "blocks", "repeats", "bottleneck_multiple")
+        _require_positive(self, "zdim_multiple")
         if int(self.width * self.bottleneck_multiple) < 1:
             raise ConfigError(
                 f"bottleneck_multiple {self.bottleneck_multiple} leaves no channel of "
@@ -125,6 +127,11 @@ class ModelConfig:
         )
 
     @property
+    def latent_channels(self) -> int:
+        """Channels of the latent of each stochastic layer."""
+        return self.zdim * self.zdim_multiple
+
+    @property
     def stochastic_depth(self) -> int:
         """Number of stochastic layers: applications of top-down blocks."""
         return sum(block.repeats for block in self.top_down)
@@ -132,7 +139,8 @@ class ModelConfig:
     @property
     def num_latents(self) -> int:
         """Number of scalar latent variables of one image."""
-        return sum(block.repeats * self.zdim * block.resolution**2 for block in self.top_down)
+        per_pixel = self.latent_channels
+        return sum(block.repeats * per_pixel * block.resolution**2 for block in self.top_down)
 
     @property
     def scored_dims(self) -> int:
