@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from model.cell import has_prior_step, latent_step
 from model.config import ModelConfig
 from model.layout import Block
 from model.resolution import embed, pool
@@ -79,7 +80,7 @@ class Latent:
 
 
 class TopDownBlock(nn.Module):
-    """VDVAE's cell: two forward Euler steps on the state, a Gaussian latent between (Theorem 4)."""
+    """A Gaussian latent and its cell; VDVAE's is two forward Euler steps (Theorem 4)."""
 
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()
@@ -87,9 +88,11 @@ class TopDownBlock(nn.Module):
         self.zdim = zdim
         self.resolution = resolution
         self.mixin = block.mixin
+        self.cell = config.cell
         self.state_norm = config.state_norm
+        features = width if has_prior_step(config.cell) else 0
         self.posterior = Bottleneck(2 * width, 2 * zdim, config, resolution)
-        self.prior = Bottleneck(width, 2 * zdim + width, config, resolution)
+        self.prior = Bottleneck(width, 2 * zdim + features, config, resolution)
         self.z_projection = conv(zdim, width, 1)
         self.residual = Bottleneck(width, width, config, resolution)
 
@@ -120,12 +123,14 @@ class TopDownBlock(nn.Module):
         return self._latent_step(x, latent)
 
     def _prior_step(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """First deterministic step, Z^(1) = x + prior features; prior's mean and log sigma."""
+        """First deterministic step, Z^(1) = x + prior features, if the cell has one; the prior."""
         out = self.prior(x)
         prior_mean, prior_log_sigma = out[:, : 2 * self.zdim].chunk(2, dim=1)
-        return x + out[:, 2 * self.zdim :], prior_mean, prior_log_sigma
+        if has_prior_step(self.cell):
+            x = x + out[:, 2 * self.zdim :]
+        return x, prior_mean, prior_log_sigma
 
     def _latent_step(self, x: Tensor, z: Tensor) -> Tensor:
-        """Add the projected latent, then the second deterministic step."""
-        x = x + self.z_projection(z)
-        return normalise(x + self.residual(x), self.state_norm)
+        """The rest of the cell."""
+        x = latent_step(self.cell, x, self.z_projection(z), self.residual)
+        return normalise(x, self.state_norm)

@@ -55,6 +55,7 @@ class ModelConfig:
         1  # weight sharing, r1 ... r20: applications of each plain block (model/sharing.py)
     )
     state_norm: Literal["none", "l2", "rms"] = "none"  # normalised residual state (model/state.py)
+    cell: Literal["vdvae", "nvae", "markov"] = "vdvae"  # of the top-down blocks (model/cell.py)
     resolutions: Literal["multiple", "single"] = "multiple"  # model/resolution.py
     fourier: Literal["none", "value", "position"] = (
         "none"  # features at the input, model/fourier.py

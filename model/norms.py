@@ -66,11 +66,12 @@ class _Recorder:
         prior_features: list[Tensor] = []
 
         def after_prior(_module: nn.Module, _inputs: object, out: Tensor) -> None:
-            prior_features[:] = [out[:, 2 * block.zdim :]]
+            prior_features[:] = [out[:, 2 * block.zdim :]]  # none in a cell without a prior step
             self.prior_step.append(_norm(prior_features[0]))
 
         def after_projection(_module: nn.Module, _inputs: object, projected: Tensor) -> None:
-            self.latent_step.append(_norm(prior_features.pop() + projected))
+            features = prior_features.pop()
+            self.latent_step.append(_norm(features + projected if features.shape[1] else projected))
 
         self.handles += [
             block.register_forward_pre_hook(_input_norm(self.top_down_in)),

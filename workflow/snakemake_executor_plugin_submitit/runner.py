@@ -98,8 +98,8 @@ class JobRunner:
         if restarts >= self.requeue_limit:
             _save_and_stop(self.signal_delay_s * 2 / 3)
             return Outcome("failed", f"requeued {restarts} times (--submitit-requeue-limit)")
-        # Under proctrack/linuxproc SLURM's SIGTERM to a job that it requeues also reaches the scontrol
-        # that asked for it: it inherits this.
+        # Under proctrack/linuxproc SLURM's SIGTERM to a job that it requeues reaches scontrol too,
+        # which asked for it: it inherits this.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         try:
             requeue(signal.SIGUSR2, None)
