@@ -9,6 +9,7 @@ from torch.nn.functional import gelu
 from model.cell import has_prior_step, latent_step
 from model.config import ModelConfig
 from model.layout import Block
+from model.residual import bottom_up_step, top_down_cell
 from model.resolution import embed, pool
 from model.state import normalise
 
@@ -42,12 +43,13 @@ class BottomUpBlock(nn.Module):
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()
         self.down = block.down
+        self.residual_cells = config.residual_cells
         self.state_norm = config.state_norm
         self.residual = Bottleneck(config.width, config.width, config, block.resolution)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, width, H, W] -> [B, width, H / down, W / down]."""
-        x = x + self.residual(x)
+        x = bottom_up_step(x, self.residual(x), residual_cells=self.residual_cells)
         if self.down is not None:
             x = pool(x, self.down)
         return normalise(x, self.state_norm)
@@ -88,9 +90,9 @@ class TopDownBlock(nn.Module):
         self.zdim = zdim
         self.resolution = resolution
         self.mixin = block.mixin
-        self.cell = config.cell
+        self.cell = top_down_cell(config.cell, residual_cells=config.residual_cells)
         self.state_norm = config.state_norm
-        features = width if has_prior_step(config.cell) else 0
+        features = width if has_prior_step(self.cell) else 0
         self.posterior = Bottleneck(2 * width, 2 * zdim, config, resolution)
         self.prior = Bottleneck(width, 2 * zdim + features, config, resolution)
         self.z_projection = conv(zdim, width, 1)

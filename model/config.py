@@ -56,6 +56,7 @@ class ModelConfig:
     )
     state_norm: Literal["none", "l2", "rms"] = "none"  # normalised residual state (model/state.py)
     cell: Literal["vdvae", "nvae", "markov"] = "vdvae"  # of the top-down blocks (model/cell.py)
+    residual_cells: bool = True  # false: no "x +" in the blocks of both towers (model/residual.py)
     resolutions: Literal["multiple", "single"] = "multiple"  # model/resolution.py
     fourier: Literal["none", "value", "position"] = (
         "none"  # features at the input, model/fourier.py
@@ -82,6 +83,11 @@ class ModelConfig:
         ):
             raise ConfigError(
                 f"scored_size {self.scored_size} is no centred part of image_size {self.image_size}"
+            )
+        if self.cell != "vdvae" and not self.residual_cells:
+            raise ConfigError(
+                f"residual_cells: false makes every cell Markovian, so cell: {self.cell} has no "
+                "meaning with it; leave one of them out"
             )
         self._check_fourier()
         try:
