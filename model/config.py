@@ -57,6 +57,7 @@ class ModelConfig:
     state_norm: Literal["none", "l2", "rms"] = "none"  # normalised residual state (model/state.py)
     cell: Literal["vdvae", "nvae", "markov"] = "vdvae"  # of the top-down blocks (model/cell.py)
     residual_cells: bool = True  # false: no "x +" in the blocks of both towers (model/residual.py)
+    skip: Literal["last", "mirror"] = "last"  # from bottom-up to top-down blocks (model/skip.py)
     resolutions: Literal["multiple", "single"] = "multiple"  # model/resolution.py
     fourier: Literal["none", "value", "position"] = (
         "none"  # features at the input, model/fourier.py

@@ -1,6 +1,6 @@
 """The hierarchical VAE: bottom-up encoder, top-down decoder, likelihood (VDVAE, Child 2021)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -12,6 +12,7 @@ from model.blocks import BottomUpBlock, Latent, TopDownBlock, conv
 from model.config import ModelConfig
 from model.likelihood import Bernoulli, DiscretisedLogistics
 from model.sharing import schedule
+from model.skip import skip_sources
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class HVAEOutput:
 
 
 class BottomUp(nn.Module):
-    """The encoder: from the image to one activation per resolution."""
+    """The encoder: from the image to the activations that the decoder sees."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, kept: Iterable[int]) -> None:
         super().__init__()
         in_channels = config.image_channels + fourier.num_features(
             config.fourier, config.fourier_exponents, config.image_channels
@@ -44,14 +45,17 @@ class BottomUp(nn.Module):
         blocks = [BottomUpBlock(config, block) for block in config.bottom_up]
         self.blocks = nn.ModuleList(blocks)
         self.schedule = schedule(blocks, config.bottom_up)  # repeats are the same module
+        self.kept = frozenset(kept)  # numbers of outputs, see model/skip.py
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """Input [B, in_channels, H, W] -> each resolution's last activation [B, width, r, r]."""
+        """Input [B, in_channels, H, W] -> the kept outputs [B, width, r, r], by their number."""
         x = self.in_conv(x)
-        activations = {x.shape[-1]: x}
-        for block in self.schedule:
+        activations = {0: x}
+        for number, block in enumerate(self.schedule, start=1):
             x = block(x)
-            activations[x.shape[-1]] = x
+            activations[number] = x
+            if number - 1 not in self.kept:
+                del activations[number - 1]
         return activations
 
 
@@ -66,6 +70,9 @@ class TopDown(nn.Module):
         blocks = [TopDownBlock(config, block) for block in config.top_down]
         self.blocks = nn.ModuleList(blocks)
         self.schedule = schedule(blocks, config.top_down)
+        self.sources = skip_sources(
+            config.bottom_up, config.top_down, config.image_size, config.skip
+        )
         self.initial_states = nn.ParameterList(
             nn.Parameter(torch.zeros(1, config.width, resolution, resolution))
             for resolution in self.resolutions
@@ -91,9 +98,9 @@ class TopDown(nn.Module):
         """Posterior pass; features [B, width, H, W] and the latents in top-down order."""
         states = self._first_states(noise[0].shape[0])
         latents = []
-        for block, eps in zip(self.schedule, noise, strict=True):
+        for block, source, eps in zip(self.schedule, self.sources, noise, strict=True):
             x = block.mix_in(states)
-            states[block.resolution], latent = block(x, activations[block.resolution], eps)
+            states[block.resolution], latent = block(x, activations[source], eps)
             latents.append(latent)
         return self._features(states), latents
 
@@ -115,8 +122,9 @@ class HVAE(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.bottom_up = BottomUp(config)
-        self.top_down = TopDown(config)
+        top_down = TopDown(config)
+        self.bottom_up = BottomUp(config, kept=top_down.sources)
+        self.top_down = top_down
         self.likelihood: Bernoulli | DiscretisedLogistics = (
             Bernoulli(config) if config.likelihood == "bernoulli" else DiscretisedLogistics(config)
         )
@@ -145,6 +153,11 @@ class HVAE(nn.Module):
     @property
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def has_unseen_blocks(self) -> bool:
+        """Whether the last bottom-up blocks are seen by no top-down block (model/skip.py)."""
+        return max(self.top_down.sources) < len(self.bottom_up.schedule)
 
     def draw_noise(self, num_images: int, generator: Generator) -> list[Tensor]:
         """Standard normal noise of one pass: a tensor [B, zdim, r, r] per stochastic layer."""

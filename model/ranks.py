@@ -57,9 +57,11 @@ class Ranks:
     def is_writer(self) -> bool:
         return self.rank == 0
 
-    def replica(self, model: nn.Module) -> nn.Module:
+    def replica(self, model: nn.Module, *, has_unused_parameters: bool) -> nn.Module:
         """The model to call in training: its gradients are the average over the ranks."""
-        return DistributedDataParallel(model) if self.size > 1 else model
+        if self.size == 1:
+            return model
+        return DistributedDataParallel(model, find_unused_parameters=has_unused_parameters)
 
     def part(self, batch: Tensor) -> Tensor:
         """This rank's images of a batch [B, ...]; parts differ by at most one image."""

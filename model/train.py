@@ -97,7 +97,7 @@ class Training:
         self.model = HVAE(run.model)
         self.model.initialise(generator(run.seed, Purpose.INITIALISATION))
         self.model.to(device)
-        self.replica = ranks.replica(self.model)
+        self.replica = ranks.replica(self.model, has_unused_parameters=self.model.has_unseen_blocks)
         self.ema = Ema(self.model, run.train.ema_rate)
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(),

@@ -72,6 +72,16 @@ def test_the_number_of_ranks_may_change_at_a_resume(
 
 
 @pytest.mark.slow
+def test_ranks_do_not_wait_for_blocks_that_have_no_gradient(tmp_path: Path, data_dir: Path) -> None:
+    """Mirrored skips leave two of three bottom-up blocks at 1x1 without a reader."""
+    model = {"encoder": "8x1,8d8,1x3", "decoder": "1x1,8m1,8x1", "skip": "mirror"}
+    directory = run_dir(tmp_path, tiny_run(model, {"iterations": 6, "gpus": 2}))
+    exit_code, output = Process(directory, data_dir).end()
+    assert exit_code == 0, output
+    assert summary(directory)["status"] == "finished"
+
+
+@pytest.mark.slow
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:
     exit_code, output = Process(run_dir(tmp_path, run_on(2)), tmp_path / "nowhere").end()
     assert exit_code == 1
