@@ -64,6 +64,10 @@ class ModelConfig:
     )
     fourier_exponents: tuple[int, ...] = (6, 7)  # frequencies are 2^n, per value range or image
 
+    gradient_checkpointing: bool = field(
+        default=False, metadata={"affects_result": False}
+    )  # less memory, more time (model/recomputation.py)
+
     def __post_init__(self) -> None:
         _require_positive(self, "image_size", "image_channels", "pixel_std", "width", "zdim")
         _require_positive(self, "num_mixtures", "blocks", "repeats", "bottleneck_multiple")

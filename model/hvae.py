@@ -11,6 +11,7 @@ from model import fourier
 from model.blocks import BottomUpBlock, Latent, TopDownBlock, conv
 from model.config import ModelConfig
 from model.likelihood import Bernoulli, DiscretisedLogistics
+from model.recomputation import applied
 from model.sharing import schedule
 from model.skip import skip_sources
 
@@ -45,6 +46,7 @@ class BottomUp(nn.Module):
         blocks = [BottomUpBlock(config, block) for block in config.bottom_up]
         self.blocks = nn.ModuleList(blocks)
         self.schedule = schedule(blocks, config.bottom_up)  # repeats are the same module
+        self.recompute = config.gradient_checkpointing
         self.kept = frozenset(kept)  # numbers of outputs, see model/skip.py
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
@@ -52,7 +54,7 @@ class BottomUp(nn.Module):
         x = self.in_conv(x)
         activations = {0: x}
         for number, block in enumerate(self.schedule, start=1):
-            x = block(x)
+            x = applied(block, x, recompute=self.recompute)
             activations[number] = x
             if number - 1 not in self.kept:
                 del activations[number - 1]
@@ -70,6 +72,7 @@ class TopDown(nn.Module):
         blocks = [TopDownBlock(config, block) for block in config.top_down]
         self.blocks = nn.ModuleList(blocks)
         self.schedule = schedule(blocks, config.top_down)
+        self.recompute = config.gradient_checkpointing
         self.sources = skip_sources(
             config.bottom_up, config.top_down, config.image_size, config.skip
         )
@@ -100,7 +103,9 @@ class TopDown(nn.Module):
         latents = []
         for block, source, eps in zip(self.schedule, self.sources, noise, strict=True):
             x = block.mix_in(states)
-            states[block.resolution], latent = block(x, activations[source], eps)
+            states[block.resolution], latent = applied(
+                block, x, activations[source], eps, recompute=self.recompute
+            )
             latents.append(latent)
         return self._features(states), latents
 
