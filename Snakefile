@@ -1,4 +1,6 @@
 # Every table and figure of a study: `snakemake --cores 2`, `snakemake --cores 2 --config study=mnist`.
+from glob import glob
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -13,8 +15,12 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/ablations/blocks_and_repeats.smk"
 include: "workflow/rules/probe.smk"
+
+
+for ablation in sorted(glob("workflow/rules/ablations/*.smk", root_dir=workflow.basedir)):
+
+    include: ablation
 
 
 localrules:
@@ -30,7 +36,7 @@ rule all:
         run_tables(),
         ablation_tables(),
         ablation_figures(),
-        own_figures(),
+        OWN_FILES,
         sample_pictures(),
         probe_tables(),
         probe_figures(),

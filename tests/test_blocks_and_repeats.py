@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from written_results import write_ablation, write_run, write_tables
 
-from study.__main__ import main
+from study.blocks_and_repeats import write
+from study.own_files import command
 
 NLL = {"x1": 90.0, "x2": 88.5, "x4": 87.5, "r2": 88.9, "r5": 87.9, "r20": 87.0}
 
@@ -26,9 +27,9 @@ def results(tmp_path: Path) -> Path:
 
 def test_numbers_and_figure(results: Path) -> None:
     ablation = results / "ablations" / "blocks-and-repeats.yaml"
-    command = ["blocks-and-repeats", "--ablation", str(ablation)]
-    command += ["--tables", str(results / "tables"), "--figures", str(results / "figures")]
-    assert main(command) == 0
+    arguments = ["--ablation", str(ablation), "--tables", str(results / "tables")]
+    arguments += ["--figures", str(results / "figures")]
+    assert command(write, None, arguments) == 0
     table = pd.read_parquet(results / "tables" / "blocks-and-repeats-scaling.parquet")
     mnist = table[table["dataset"] == "mnist"].set_index(["series", "variant"])
     assert list(mnist.loc["own weights", "applications"]) == [1, 2, 4]
@@ -42,5 +43,5 @@ def test_numbers_and_figure(results: Path) -> None:
     files = sorted((results / "figures").iterdir())
     assert [path.suffix for path in files] == [".pdf", ".png", ".svg"]
     before = [path.read_bytes() for path in files]
-    assert main(command) == 0
+    assert command(write, None, arguments) == 0
     assert [path.read_bytes() for path in files] == before

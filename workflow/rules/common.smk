@@ -36,6 +36,10 @@ wildcard_constraints:
     ablation="|".join(STUDY.ablations),
 
 
+# Tables and figures that an ablation has of its own: its rule file in ablations/ adds them.
+OWN_FILES = []
+
+
 def run_of(wildcards):
     return Run(wildcards.dataset, wildcards.variant, int(wildcards.seed))
 
@@ -72,16 +76,6 @@ def ablation_figures():
         ablation=STUDY.ablations,
         format=["pdf", "svg", "png"],
     )
-
-
-def own_figures():
-    """Figures of ablations that have a rule file of their own."""
-    figures = {"blocks-and-repeats": "blocks-and-repeats-scaling"}
-    return [
-        f"results/{STUDY.name}/figures/{figure}.png"
-        for ablation, figure in figures.items()
-        if ablation in STUDY.ablations
-    ]
 
 
 def baseline_files(name):

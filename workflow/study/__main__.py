@@ -4,8 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import pyarrow as pa
-
 from model.config import ConfigError
 from model.files import write_text
 from study.runs import ResultError, collect, read_parquet, write_parquet
@@ -53,20 +51,6 @@ def _figure(args: argparse.Namespace) -> None:
     runs = read_parquet(args.tables / "runs.parquet").to_pandas()
     history = read_parquet(args.tables / "history.parquet").to_pandas()
     figures.save(figures.draw(ablation, runs, history), args.figures, ablation.ablation)
-
-
-def _blocks_and_repeats(args: argparse.Namespace) -> None:
-    from study.blocks_and_repeats import BLOCKS_AND_REPEATS, blocks_and_repeats, draw
-    from study.comparison import Ablation
-    from study.figures import save
-
-    ablation = Ablation.load(args.ablation)
-    runs = read_parquet(args.tables / "runs.parquet").to_pandas()
-    table = blocks_and_repeats(ablation, runs)
-    name = f"{ablation.ablation}-scaling"
-    arrow = pa.Table.from_pandas(table, schema=BLOCKS_AND_REPEATS, preserve_index=False)
-    write_parquet(arrow.replace_schema_metadata(None), args.tables / f"{name}.parquet")
-    save(draw(table), args.figures, name)
 
 
 def _probes(args: argparse.Namespace) -> None:
@@ -134,15 +118,10 @@ def _parser() -> argparse.ArgumentParser:
     table.set_defaults(command=_table)
 
     figure = commands.add_parser("figure", help="the figure of one ablation")
+    figure.add_argument("--ablation", type=Path, required=True, metavar="FILE.yaml")
+    figure.add_argument("--tables", type=Path, required=True, help="holds runs, history.parquet")
+    figure.add_argument("--figures", type=Path, required=True, help="directory to write to")
     figure.set_defaults(command=_figure)
-    scaling = commands.add_parser("blocks-and-repeats", help="figure 4 of the paper")
-    scaling.set_defaults(command=_blocks_and_repeats)
-    for command in (figure, scaling):
-        command.add_argument("--ablation", type=Path, required=True, metavar="FILE.yaml")
-        command.add_argument(
-            "--tables", type=Path, required=True, help="holds runs, history.parquet"
-        )
-        command.add_argument("--figures", type=Path, required=True, help="directory to write to")
 
     partial = commands.add_parser("partial", help="tables of what has finished so far")
     partial.add_argument("--study", required=True)

@@ -1,15 +1,16 @@
 """Figure 4 of the paper: validation NLL against blocks with own weights, and against repeats."""
 
-import matplotlib as mpl
+import sys
+
 import pandas as pd
 import pyarrow as pa
 import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from study.comparison import Ablation, is_diverged, mean, select, standard_error
-from study.figures import MAX_WIDTH, STYLE
-from study.runs import UNIT_LABEL, column
+from study.figures import save
+from study.own_files import Inputs, command
+from study.runs import column, write_frame
+from study.scaling_figure import draw_scaling
 
 OWN, SHARED = "own weights", "shared weights"
 COLOURS = {OWN: sns.color_palette("colorblind")[0], SHARED: sns.color_palette("colorblind")[1]}
@@ -55,47 +56,14 @@ def blocks_and_repeats(ablation: Ablation, runs: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["dataset", "series", "applications"], kind="stable")
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """A panel per dataset: mean and standard error over the seeds, a line per series."""
-    datasets = list(dict.fromkeys(table["dataset"]))
-    with mpl.rc_context(STYLE):
-        width = min(3.5 * len(datasets), MAX_WIDTH)
-        figure = Figure(figsize=(width, 3.0), layout="constrained")
-        axes = figure.subplots(1, len(datasets), squeeze=False)[0]
-        for ax, dataset in zip(axes, datasets, strict=True):
-            _draw_panel(ax, table[table["dataset"] == dataset])
-            ax.set_title(dataset)
-        figure.legend(
-            *axes[0].get_legend_handles_labels(),
-            loc="outside lower center",
-            frameon=False,
-            title="Mean ± standard error over the seeds; EMA weights.",
-            alignment="left",
-        )
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-    return figure
+def write(inputs: Inputs) -> None:
+    """Write {ablation}-scaling as a table and a figure."""
+    name = f"{inputs.ablation.ablation}-scaling"
+    table = blocks_and_repeats(inputs.ablation, inputs.table("runs"))
+    write_frame(table, BLOCKS_AND_REPEATS, inputs.tables / f"{name}.parquet")
+    figure = draw_scaling(table, COLOURS, x="applications", label="blocks applied per resolution")
+    save(figure, inputs.figures, name)
 
 
-def _draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
-    for series, colour in COLOURS.items():
-        line = rows[rows["series"] == series]
-        ax.errorbar(
-            line["applications"],
-            line["valid_nll_mean"],
-            yerr=line["valid_nll_standard_error"].fillna(0.0),
-            marker="o",
-            markersize=4,
-            capsize=2.5,
-            linewidth=1.4,
-            color=colour,
-            label=f"{series}: {', '.join(line['variant'])}",
-        )
-    ax.set_xscale("log")
-    ticks = sorted(set(rows["applications"]))
-    ax.set_xticks(ticks, [str(tick) for tick in ticks])
-    ax.minorticks_off()
-    ax.margins(x=0.08, y=0.1)
-    ax.set_xlabel("blocks applied per resolution")
-    ax.set_ylabel(f"validation NLL\n({UNIT_LABEL[rows['unit'].iloc[0]]})")
-    sns.despine(ax=ax)
+if __name__ == "__main__":
+    sys.exit(command(write, __doc__))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from math import log
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,9 @@ import pyarrow.parquet as pq
 
 from model.config import ModelConfig, RunConfig, TrainConfig
 from model.files import replacing
+
+if TYPE_CHECKING:  # it takes long to import, and collecting runs does without
+    import pandas as pd
 
 
 class ResultError(ValueError):
@@ -409,6 +412,12 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table atomically; equal tables give equal bytes."""
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+def write_frame(frame: "pd.DataFrame", schema: pa.Schema, path: Path) -> None:
+    """Write a data frame under a schema, without pandas' own metadata: it holds pandas' version."""
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    write_parquet(table.replace_schema_metadata(None), path)
 
 
 def read_parquet(path: Path) -> pa.Table:

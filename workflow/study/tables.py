@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from tabulate import tabulate
 
 from model.files import write_bytes
 from study.comparison import ABLATION, Ablation, compare, complete, records
 from study.paper import PAPER
-from study.runs import UNIT_LABEL, ResultError, read_parquet, write_parquet
+from study.runs import UNIT_LABEL, ResultError, read_parquet, write_frame
 
 _DEFAULT_DECIMALS = {"nats": 2, "bits/dim": 3}
 
@@ -257,10 +256,8 @@ def write(
 ) -> None:
     """Write {ablation}.parquet and .csv (full numbers), .md and .tex (for reading)."""
     table = complete(ablation, compare(ablation, runs, is_partial=is_partial), timings)
-    arrow = pa.Table.from_pandas(table, schema=ABLATION, preserve_index=False)
     stem = directory / ablation.ablation
-    # Without pandas' own metadata, which holds the version of pandas.
-    write_parquet(arrow.replace_schema_metadata(None), stem.with_name(f"{stem.name}.parquet"))
+    write_frame(table, ABLATION, stem.with_name(f"{stem.name}.parquet"))
     for suffix, text in {
         "csv": table.to_csv(index=False, lineterminator="\n"),
         "md": to_markdown(ablation, table),

@@ -1,5 +1,8 @@
 # Figure 4 of the paper, and the numbers in it.
 
+if "blocks-and-repeats" in STUDY.ablations:
+    OWN_FILES.append(f"results/{STUDY.name}/figures/blocks-and-repeats-scaling.png")
+
 
 rule blocks_and_repeats:
     input:
@@ -21,5 +24,5 @@ rule blocks_and_repeats:
         tables=subpath(input.runs, parent=True),
         figures=subpath(output.png, parent=True),
     shell:
-        "python -m study blocks-and-repeats --ablation {input.ablation:q} --tables {params.tables:q}"
+        "python -m study.blocks_and_repeats --ablation {input.ablation:q} --tables {params.tables:q}"
         " --figures {params.figures:q} > {log:q} 2>&1"
