@@ -14,9 +14,8 @@ import pytest
 from written_results import write_run, write_tables
 
 from model.config import ModelConfig, RunConfig, TrainConfig
-from study import probes, runs
+from study import cost, probes, runs, scaling
 from study.__main__ import main
-from study.blocks_and_repeats import BLOCKS_AND_REPEATS
 from study.comparison import ABLATION
 from study.runs import ResultError, collect, read_run, write_parquet
 
@@ -30,9 +29,10 @@ SCHEMAS = {
     "instability": probes.INSTABILITY,
     "norms": probes.NORMS,
     "ABLATION": ABLATION,
-    "blocks-and-repeats-scaling": BLOCKS_AND_REPEATS,
+    "{ablation}-scaling": scaling.SCALING,
+    "{ablation}-cost": cost.COST,
 }
-WITHOUT_SEED = ("ABLATION", "blocks-and-repeats-scaling")  # one row for all seeds
+WITHOUT_SEED = ("ABLATION", "{ablation}-scaling", "{ablation}-cost")  # one row for all seeds
 
 
 def runs_by_variant(results: Path) -> pd.DataFrame:
