@@ -9,8 +9,8 @@ from torch.nn.functional import gelu
 from model.cell import has_prior_step, latent_step
 from model.config import ModelConfig
 from model.layout import Block
+from model.pooling import embed, pool
 from model.residual import bottom_up_step, top_down_cell
-from model.resolution import embed, pool
 from model.state import normalise
 
 
@@ -38,11 +38,12 @@ class Bottleneck(nn.Module):
 
 
 class BottomUpBlock(nn.Module):
-    """A residual bottleneck, then average pooling where the layout asks for it."""
+    """A residual bottleneck, then pooling where the layout asks for it."""
 
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()
         self.down = block.down
+        self.pooling = config.pooling
         self.residual_cells = config.residual_cells
         self.state_norm = config.state_norm
         self.residual = Bottleneck(config.width, config.width, config, block.resolution)
@@ -51,7 +52,7 @@ class BottomUpBlock(nn.Module):
         """[B, width, H, W] -> [B, width, H / down, W / down]."""
         x = bottom_up_step(x, self.residual(x), residual_cells=self.residual_cells)
         if self.down is not None:
-            x = pool(x, self.down)
+            x = pool(x, self.down, self.pooling)
         return normalise(x, self.state_norm)
 
 
@@ -90,6 +91,7 @@ class TopDownBlock(nn.Module):
         self.zdim = zdim
         self.resolution = resolution
         self.mixin = block.mixin
+        self.pooling = config.pooling
         self.cell = top_down_cell(config.cell, residual_cells=config.residual_cells)
         self.state_norm = config.state_norm
         features = width if has_prior_step(self.cell) else 0
@@ -103,7 +105,7 @@ class TopDownBlock(nn.Module):
         x = states[self.resolution]
         if self.mixin is None:
             return x
-        return x + embed(states[self.mixin], self.resolution // self.mixin)
+        return x + embed(states[self.mixin], self.resolution // self.mixin, self.pooling)
 
     def forward(self, x: Tensor, activation: Tensor, noise: Tensor) -> tuple[Tensor, Latent]:
         """Posterior pass: state [B, width, H, W] -> next state, and the latent drawn."""

@@ -19,6 +19,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from model import layout
+from model.pooling import check_pooling
 from model.resolution import single_resolution
 from model.sharing import repeat
 
@@ -64,6 +65,7 @@ class ModelConfig:
     )
     fourier_exponents: tuple[int, ...] = (6, 7)  # frequencies are 2^n, per value range or image
 
+    pooling: str = "average"  # or an orthonormal wavelet: haar, db2, ... (model/pooling.py)
     gradient_checkpointing: bool = field(
         default=False, metadata={"affects_result": False}
     )  # less memory, more time (model/recomputation.py)
@@ -100,6 +102,7 @@ class ModelConfig:
             resolutions = {b.resolution for b in self.bottom_up}
             resolutions |= {b.output_resolution for b in self.bottom_up}
             layout.check_top_down(self.top_down, self.image_size, resolutions)
+            check_pooling(self.pooling, self.bottom_up, self.top_down)
         except ValueError as error:
             raise ConfigError(str(error)) from None
 

@@ -13,8 +13,8 @@ from torch.nn.functional import pad
 from model.batches import binarise
 from model.config import ModelConfig, ProbeConfig, RunConfig
 from model.hvae import HVAE
+from model.pooling import embed, pool
 from model.randomness import Purpose, generator
-from model.resolution import embed, pool
 from model.sample import sample_rows
 
 BATCH_SIZE = 100  # images

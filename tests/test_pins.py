@@ -26,7 +26,7 @@ FIRST_PARTY = {
 }
 COUNTS_PARAMETERS = ROOT / "workflow" / "study" / "models.py"  # no rule runs it; needs torch
 # Imports whose distribution has another name.
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"PIL": "pillow", "pywt": "pywavelets", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 
 def pin(line: str) -> tuple[str, Version]:

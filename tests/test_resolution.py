@@ -1,12 +1,11 @@
-"""Single or multiple resolutions, pooling and embedding."""
+"""Single or multiple resolutions."""
 
-import numpy as np
 import torch
 from examples import tiny_config
 
 from model.hvae import HVAE
 from model.layout import parse
-from model.resolution import embed, pool, single_resolution
+from model.resolution import single_resolution
 
 
 def test_single_resolution_keeps_the_depth_and_moves_every_block_to_the_image(
@@ -29,11 +28,3 @@ def test_single_resolution_leaves_a_published_layout_as_it_is() -> None:
     single = tiny_config(**layout, resolutions="single")
     assert single.top_down == tiny_config(**layout).top_down
     assert single.bottom_up == tiny_config(**layout).bottom_up
-
-
-def test_pool_is_the_mean_of_squares_and_embed_its_right_inverse() -> None:
-    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    expected = x.numpy().reshape(2, 3, 2, 4, 2, 4).mean((3, 5))
-    np.testing.assert_allclose(pool(x, 4).numpy(), expected, rtol=1e-12)
-    torch.testing.assert_close(pool(embed(x, 2), 2), x)
-    assert torch.equal(embed(x, 2)[..., ::2, 1::2], x)

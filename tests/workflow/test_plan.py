@@ -93,6 +93,13 @@ WIDTH_ABLATION = (
             "  samples:\n    title",
             "another table or figure has this name",
         ),
+        ("x2: {model: {blocks: 2}}", "x2: {model: {pooling: db3}}", "6 taps of db3 do not fit"),
+        (
+            "nvae-cell: {model: {cell: nvae",
+            "nvae-cell: {model: {cell: nvea",
+            "'nvea' is not one of",
+        ),
+        ("fourier_exponents: [1, 2]}", "fourier_exponents: [1, 3]}", "above the Nyquist limit"),
         ("title: Weight sharing", "titel: Weight sharing", "did you mean 'title'"),
         ("temperatures: [0.5, 1.0]", "temperatures: [1.0, 0.5]", "positive and ascending"),
         ("probe: {num_samples: 100}", "probe: {samples: 100}", "did you mean 'num_samples'"),
