@@ -1,7 +1,6 @@
 """Where a result comes from: code, versions, device."""
 
 import platform
-import resource
 import socket
 import subprocess
 from pathlib import Path
@@ -54,7 +53,9 @@ def peak_memory_bytes(device: torch.device) -> int:
     """Peak memory so far: allocated on the GPU, or resident of this process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux reports KiB
+    # Not ru_maxrss: that begins with the memory of whoever started this process.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
 
 
 def _cpu_name() -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import struct
 import subprocess
+import sys
 import termios
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,12 @@ def test_progress_bar_on_a_terminal_and_plain_lines_in_a_log(
     )
     assert "\r" not in result.stderr
     assert "step 12/12  train raw  NLL" in result.stderr
+
+
+def test_peak_memory_is_not_that_of_the_process_that_started_this_one() -> None:
+    large = b"x" * 2 * 10**9
+    code = "import torch; from model.provenance import peak_memory_bytes as peak; "
+    code += "print(peak(torch.device('cpu')))"
+    command = [sys.executable, "-c", code]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert 10**7 < int(answer.stdout) < len(large) / 2
