@@ -52,12 +52,11 @@ class BottomUp(nn.Module):
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         """Input [B, in_channels, H, W] -> the kept outputs [B, width, r, r], by their number."""
         x = self.in_conv(x)
-        activations = {0: x}
+        activations = {0: x} if 0 in self.kept else {}
         for number, block in enumerate(self.schedule, start=1):
             x = applied(block, x, recompute=self.recompute)
-            activations[number] = x
-            if number - 1 not in self.kept:
-                del activations[number - 1]
+            if number in self.kept:
+                activations[number] = x
         return activations
 
 

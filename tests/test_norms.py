@@ -186,3 +186,15 @@ def test_a_state_that_is_not_finite_shows() -> None:
     assert np.isnan(down[0]["norm"])
     assert down[1]["num_masked"] == 0
     assert np.isnan(down[1]["backward_error_prior"])
+
+
+@pytest.mark.parametrize("cell", ["nvae", "markov"])
+def test_a_cell_without_a_prior_step_has_no_norm_of_one(cell: str) -> None:
+    model, images = example_model(cell=cell), random_images(3)
+    noise = model.draw_noise(3, torch.Generator().manual_seed(3))
+    projected: list[np.ndarray] = []
+    for block in model.top_down.schedule:
+        block.z_projection.register_forward_hook(lambda _m, _i, out: projected.append(norm(out)))
+    norms = state_norms(model, images, noise)
+    assert norms.prior_step.abs().max() == 0
+    np.testing.assert_allclose(norms.latent_step.numpy(), np.stack(projected, axis=1), rtol=1e-6)
