@@ -260,7 +260,11 @@ class RunConfig:
             raise ConfigError(f"{path}: {error}") from None
 
     def dump(self) -> str:
-        """The YAML text of this run, every field written out."""
+        """The YAML text of this run, without the options that are at their default.
+
+        So an option that is added to the code changes no file of a run that does not use it, and
+        no job of such a run starts again.
+        """
         return yaml.safe_dump(_plain(self), sort_keys=False)
 
     @property
@@ -293,9 +297,10 @@ def _hashed_fields(config: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses and tuples as the dicts and lists that YAML and JSON know."""
+    """Dataclasses and tuples as the dicts and lists that YAML and JSON know; no defaults."""
     if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = [(f, getattr(value, f.name)) for f in dataclasses.fields(value)]
+        return {f.name: _plain(content) for f, content in fields if content != f.default}
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from examples import tiny_run
 
 from model.config import ConfigError, RunConfig
@@ -68,3 +69,11 @@ def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: str) -
     with pytest.raises(ConfigError, match=r"config\.yaml: ") as caught:
         RunConfig.load(path)
     assert message in str(caught.value)
+
+
+def test_an_option_at_its_default_is_not_in_the_file() -> None:
+    """So that a new option makes no job of an old run start again."""
+    plain, shared = tiny_run(), tiny_run({"repeats": 2})
+    assert set(yaml.safe_load(shared.dump())["model"]) - set(yaml.safe_load(plain.dump())["model"])
+    assert "repeats" not in plain.dump()
+    assert "gpus" not in plain.dump()

@@ -133,3 +133,14 @@ def test_a_length_on_the_command_line_holds_for_every_run(project: Project) -> N
 def test_lint_is_clean(project: Project) -> None:
     result = project.snakemake("--lint")
     assert result.returncode == 0, result.stderr
+
+
+def test_a_rule_file_for_an_unknown_ablation_stops_the_dry_run(
+    project: Project,
+) -> None:
+    project.edit("workflow/rules/ablations/cost.smk", '"gradient-check', '"gradent-check')
+    result = project.snakemake("--dry-run", "--quiet")
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1, result.stderr
+    assert "did you mean 'gradient-checkpointing'" in errors[0]

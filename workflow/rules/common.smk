@@ -12,6 +12,7 @@ os.environ.update(PATH=os.path.dirname(sys.executable) + os.pathsep + os.getenv(
 
 from model.config import ConfigError
 from model.datasets import DATASETS
+from study.config import check_name
 from study.plan import Run, Study
 
 try:
@@ -36,8 +37,18 @@ wildcard_constraints:
     ablation="|".join(STUDY.ablations),
 
 
-# Tables and figures that an ablation has of its own: its rule file in ablations/ adds them.
+# Tables and figures that ablations have of their own: rule files in ablations/ add them.
 OWN_FILES = []
+
+
+def make_own_file(ablation, name):
+    """Have a file of an ablation's own made, wherever a study has that ablation."""
+    try:
+        check_name("ablation", ablation, config["ablations"], "workflow/rules/ablations")
+    except ConfigError as error:
+        sys.exit(f"error in {error}")
+    if ablation in STUDY.ablations:
+        OWN_FILES.append(f"results/{STUDY.name}/{name}")
 
 
 def run_of(wildcards):

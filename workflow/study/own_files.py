@@ -21,7 +21,7 @@ class Inputs:
     figures: Path
 
     def table(self, name: str) -> pd.DataFrame:
-        """A table of the study: runs, timings, rates, history; raises ResultError."""
+        """A table of the study, such as runs, timings, rates, history; raises ResultError."""
         return read_parquet(self.tables / f"{name}.parquet").to_pandas()
 
 
@@ -34,7 +34,7 @@ def command(
     )
     parser.add_argument("--ablation", type=Path, required=True, metavar="FILE.yaml")
     parser.add_argument("--tables", type=Path, required=True, help="directory with runs.parquet")
-    parser.add_argument("--figures", type=Path, required=True, help="directory to write to")
+    parser.add_argument("--figures", type=Path, default=Path(), help="directory to write to")
     args = parser.parse_args(arguments)
     try:
         write(Inputs(Ablation.load(args.ablation), args.tables, args.figures))

@@ -1,7 +1,6 @@
 # Time and memory of training, where an ablation is about them.
 
-if "gradient-checkpointing" in STUDY.ablations:
-    OWN_FILES.append(f"results/{STUDY.name}/figures/gradient-checkpointing-cost.png")
+make_own_file("gradient-checkpointing", "figures/gradient-checkpointing-cost.png")
 
 
 rule cost:

@@ -1,7 +1,7 @@
 # NLL against what grows along a series of variants: figure 4 of the paper, and the number of latents.
 
-for ablation in {"blocks-and-repeats", "latents"} & set(STUDY.ablations):
-    OWN_FILES.append(f"results/{STUDY.name}/figures/{ablation}-scaling.png")
+make_own_file("blocks-and-repeats", "figures/blocks-and-repeats-scaling.png")
+make_own_file("latents", "figures/latents-scaling.png")
 
 
 rule scaling:
