@@ -20,9 +20,9 @@ import torch
 from tabulate import tabulate
 
 from model.config import ModelConfig
-from model.hvae import HVAE
-from model.provenance import describe, peak_memory_bytes
-from model.randomness import Purpose, generator
+from model.network.hvae import HVAE
+from model.randomness import Purpose, make_generator
+from model.training.provenance import describe, peak_memory_bytes
 from study.plan import Run, Study
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
@@ -40,13 +40,13 @@ def model_config(dataset: str, variant: str) -> ModelConfig:
 
 def build(config: ModelConfig, device: torch.device) -> HVAE:
     model = HVAE(config)
-    model.initialise(generator(0, Purpose.INITIALISATION))
+    model.initialise(make_generator(0, Purpose.INITIALISATION))
     return model.to(device)
 
 
 def step(model: HVAE, images: torch.Tensor) -> float:
     """Seconds of a forward and a backward pass."""
-    noise_of = generator(0, Purpose.TRAINING_NOISE, device=images.device)
+    noise_of = make_generator(0, Purpose.TRAINING_NOISE, device=images.device)
     noise = model.draw_noise(len(images), noise_of)
     is_cuda = images.device.type == "cuda"
     if is_cuda:

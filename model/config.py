@@ -18,10 +18,10 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from model import layout
-from model.pooling import check_pooling
-from model.resolution import single_resolution
-from model.sharing import repeat
+from model.network import layout
+from model.network.pooling import check_pooling
+from model.network.resolutions import single_resolution
+from model.network.sharing import repeat
 
 T = TypeVar("T")
 _STRICT = ConfigDict(extra="forbid")
@@ -42,7 +42,7 @@ class ModelConfig:
     likelihood: Literal["bernoulli", "discretised_logistics"]
     pixel_mean: float  # the network's input is (pixel - pixel_mean) / pixel_std
     pixel_std: float
-    encoder: str  # bottom-up block string, see model/layout.py
+    encoder: str  # bottom-up block string, see model/network/layout.py
     decoder: str  # top-down block string
     width: int  # channels of the residual state
     zdim: int  # channels of each latent
@@ -50,25 +50,28 @@ class ModelConfig:
     bottleneck_multiple: float = 0.25  # channels inside a block / width
     num_mixtures: int = 10  # of discretised logistics
     no_bias_above: int = 64  # no learnt initial state above this resolution
-    scored_size: int | None = None  # likelihood of the central pixels only (MNIST's 28), or of all
-    blocks: int = 1  # x1 ... x4: blocks with weights of their own per plain block of the layout
-    repeats: int = (
-        1  # weight sharing, r1 ... r20: applications of each plain block (model/sharing.py)
-    )
-    state_norm: Literal["none", "l2", "rms"] = "none"  # normalised residual state (model/state.py)
-    cell: Literal["vdvae", "nvae", "markov"] = "vdvae"  # of the top-down blocks (model/cell.py)
-    residual_cells: bool = True  # false: no "x +" in the blocks of both towers (model/residual.py)
-    skip: Literal["last", "mirror"] = "last"  # from bottom-up to top-down blocks (model/skip.py)
-    resolutions: Literal["multiple", "single"] = "multiple"  # model/resolution.py
-    fourier: Literal["none", "value", "position"] = (
-        "none"  # features at the input, model/fourier.py
-    )
-    fourier_exponents: tuple[int, ...] = (6, 7)  # frequencies are 2^n, per value range or image
-
-    pooling: str = "average"  # or an orthonormal wavelet: haar, db2, ... (model/pooling.py)
-    gradient_checkpointing: bool = field(
-        default=False, metadata={"affects_result": False}
-    )  # less memory, more time (model/recomputation.py)
+    # Height = width of the central pixels that the likelihood covers (28 for MNIST); None: all.
+    likelihood_size: int | None = None
+    # x1 ... x4: blocks with weights of their own per plain block of the layout
+    blocks: int = 1
+    # weight sharing, r1 ... r20: applications of each plain block (sharing.py)
+    repeats: int = 1
+    # normalised residual state (state_norm.py)
+    state_norm: Literal["none", "l2", "rms"] = "none"
+    # of the top-down blocks (cell.py)
+    cell: Literal["vdvae", "nvae", "markov"] = "vdvae"
+    # false: no "x +" in the blocks of both towers (residual.py)
+    residual_cells: bool = True
+    # from bottom-up to top-down blocks (skip.py)
+    skip: Literal["last", "mirror"] = "last"
+    resolutions: Literal["multiple", "single"] = "multiple"  # resolutions.py
+    # features at the input (fourier.py), and their frequencies 2^n per value range or image
+    fourier: Literal["none", "value", "position"] = "none"
+    fourier_exponents: tuple[int, ...] = (6, 7)
+    # or an orthonormal wavelet: haar, db2, ... (pooling.py)
+    pooling: str = "average"
+    # less memory, more time (gradient_checkpointing.py)
+    gradient_checkpointing: bool = field(default=False, metadata={"affects_result": False})
 
     def __post_init__(self) -> None:
         _require_positive(self, "image_size", "image_channels", "pixel_std", "width", "zdim")
@@ -84,12 +87,13 @@ class ModelConfig:
                 "likelihood discretised_logistics is for 3 channels, each given the ones before, "
                 f"not for image_channels: {self.image_channels}"
             )
-        if self.scored_size is not None and not (
-            0 < self.scored_size <= self.image_size
-            and (self.image_size - self.scored_size) % 2 == 0
+        if self.likelihood_size is not None and not (
+            0 < self.likelihood_size <= self.image_size
+            and (self.image_size - self.likelihood_size) % 2 == 0
         ):
             raise ConfigError(
-                f"scored_size {self.scored_size} is no centred part of image_size {self.image_size}"
+                f"likelihood_size {self.likelihood_size} is no centred part of "
+                f"image_size {self.image_size}"
             )
         if self.cell != "vdvae" and not self.residual_cells:
             raise ConfigError(
@@ -158,9 +162,9 @@ class ModelConfig:
         return sum(block.repeats * per_pixel * block.resolution**2 for block in self.top_down)
 
     @property
-    def scored_dims(self) -> int:
+    def likelihood_dims(self) -> int:
         """Number of pixel values of one image that the likelihood scores."""
-        return self.image_channels * (self.scored_size or self.image_size) ** 2
+        return self.image_channels * (self.likelihood_size or self.image_size) ** 2
 
     @property
     def unit(self) -> Literal["nats", "bits/dim"]:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Give a temporary path of the same file name, renamed to `path` once the block ends well.
 
     The content is on the disk before the rename, so that a crash leaves the old file or the new.
@@ -47,11 +47,11 @@ def remove_unfinished(path: str | Path) -> None:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a whole text file atomically."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a whole binary file atomically."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)

@@ -1,8 +1,9 @@
 """Norms of a finished run's state, and statistics of its samples: `python -m model.probe RUN_DIR`.
 
-Writes `probe.parquet`, one row per applied block (model/norms.py), `instability.parquet`, one row
-per temperature and resolution (model/instability.py), and `samples.npy`, the scored pixels of the
-first samples of each temperature, uint8 [temperatures, 8, C, H, W].
+Writes `probe.parquet`, one row per applied block (measurement/state_norms.py),
+`instability.parquet`, one row per temperature and resolution (measurement/instability.py), and
+`samples.npy`, the scored pixels of the first samples of each temperature, uint8
+[temperatures, 8, C, H, W].
 """
 
 import argparse
@@ -14,14 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from model.batches import held_out_images
 from model.config import ConfigError, ProbeConfig, RunConfig
-from model.data import load_info
-from model.evaluate import load_model
-from model.files import replacing
-from model.instability import sample_images, scored_pixels, temperature_rows
-from model.norms import block_rows
-from model.sources import DataError
+from model.data.arrays import load_info
+from model.data.batches import held_out_images
+from model.data.sources import DataError
+from model.files import atomic_write
+from model.measurement.bounds import load_model
+from model.measurement.instability import sample_images, scored_pixels, temperature_rows
+from model.measurement.state_norms import block_rows
 
 PICTURED = 8  # samples per temperature that are kept
 
@@ -29,7 +30,7 @@ PICTURED = 8  # samples per temperature that are kept
 def write_rows(path: Path, rows: list[dict[str, object]], metadata: dict[str, str]) -> None:
     """Write rows atomically, with what a reader must know about them in the file's metadata."""
     table = pa.Table.from_pylist(rows).replace_schema_metadata(metadata)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         pq.write_table(table, temporary)
 
 
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     blocks = block_rows(model, images, run.seed)
     write_rows(run_dir / "probe.parquet", blocks, metadata)
     samples = sample_images(model, config, run.seed)
-    with replacing(run_dir / "samples.npy") as temporary:
+    with atomic_write(run_dir / "samples.npy") as temporary:
         np.save(temporary, scored_pixels(samples[:, :PICTURED], run.model).numpy())
     temperatures = temperature_rows(samples, images, run, config)
     write_rows(run_dir / "instability.parquet", temperatures, metadata)

@@ -20,7 +20,7 @@ class Purpose(IntEnum):
     HELD_OUT_BINARISATION = 7
 
 
-def generator(
+def make_generator(
     seed: int, purpose: Purpose, *position: int, device: torch.device | str = "cpu"
 ) -> Generator:
     """A generator for one purpose at one position, such as a step or an epoch.

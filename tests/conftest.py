@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.data import preprocess
-from model.datasets import DATASETS
+from model.data.arrays import preprocess
+from model.data.datasets import DATASETS
 
 
 @pytest.fixture(scope="session")

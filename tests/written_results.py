@@ -79,7 +79,7 @@ def write_run(
     directory.mkdir(parents=True)
     (directory / "config.yaml").write_text(config.dump())
     random = np.random.default_rng([seed, *variant.encode()])
-    nll_nats = nll if model.unit == "nats" else nll * log(2) * model.scored_dims
+    nll_nats = nll if model.unit == "nats" else nll * log(2) * model.likelihood_dims
     steps = range(100, TRAIN.iterations + 1 if status == "finished" else 701, 100)
     training = {
         "status": status,
@@ -166,7 +166,7 @@ def _write_test(
         "weights": "ema",
         "importance_samples": str(importance_samples),
         "num_images": str(num_images),
-        "scored_dims": str(config.model.scored_dims),
+        "likelihood_dims": str(config.model.likelihood_dims),
         "config_hash": config.hash,
     }
     pq.write_table(table.replace_schema_metadata(metadata), directory / "test.parquet")

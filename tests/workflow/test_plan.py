@@ -70,7 +70,7 @@ WIDTH_ABLATION = (
             "  normalised: {model: {state_norm: l1",
             "'l1' is not one of",
         ),
-        ("scored_size: 28", "scored_size: [28]", "scored_size: [28] is not"),
+        ("likelihood_size: 28", "likelihood_size: [28]", "likelihood_size: [28] is not"),
         ("encoder: 8x1,8d2", "encoder: 8x1,8d3", "8d3: 3 does not divide 8"),
         (
             "digits: [x1, fourier-position]",

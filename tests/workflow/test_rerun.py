@@ -98,8 +98,8 @@ def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished:
 @pytest.mark.parametrize(
     ("path", "old"),
     [
-        ("model/train.py", "import argparse\n"),
-        ("model/hvae.py", "import torch\n"),
+        ("model/training/loop.py", "import argparse\n"),
+        ("model/network/hvae.py", "import torch\n"),
         ("workflow/study/runs.py", "from pathlib import Path\n"),
         ("workflow/rules/train.smk", "rule train:\n"),
         ("Snakefile", "rule all:\n"),

@@ -11,7 +11,7 @@ shell.prefix(f"export PYTHONPATH={shlex.quote(os.pathsep.join(PACKAGES))}; ")
 os.environ.update(PATH=os.path.dirname(sys.executable) + os.pathsep + os.getenv("PATH", ""))
 
 from model.config import ConfigError
-from model.datasets import DATASETS
+from model.data.datasets import DATASETS
 from study.config import check_name
 from study.plan import Run, Study
 

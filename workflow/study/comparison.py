@@ -76,7 +76,7 @@ ABLATION = pa.schema(
         column("dataset_version", pa.string(), "version of the dataset"),
         column("split", pa.string(), "split that was evaluated"),
         column("num_images", pa.int64(), "images that each run's NLL is the mean of"),
-        column("scored_dims", pa.int64(), "pixel values per image that the likelihood scores"),
+        column("likelihood_dims", pa.int64(), "pixel values per image that the likelihood scores"),
         column("estimator", pa.string(), "estimator of nll_mean, and the weights evaluated"),
         column("gpu_hours_mean", pa.float64(), "GPUs x hours of a training, mean over all seeds"),
         column("origin", pa.string(), "trained, published (the paper's row only) or missing"),
@@ -95,7 +95,7 @@ ABLATION = pa.schema(
 )
 
 # Numbers of one dataset may stand in one column only if these agree.
-_COMPARABLE = ["unit", "dataset_version", "split", "num_images", "scored_dims", "estimator"]
+_COMPARABLE = ["unit", "dataset_version", "split", "num_images", "likelihood_dims", "estimator"]
 
 
 def standard_error(values: Sequence[float]) -> float:
@@ -261,7 +261,7 @@ def _row(
         "dataset_version",
         "split",
         "num_images",
-        "scored_dims",
+        "likelihood_dims",
         "weights",
     ]
     of_all_seeds = {name: _the_one(runs, name, f"{dataset}/{variant}") for name in same}

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from model.files import replacing
+from model.files import atomic_write
 from study.comparison import Ablation, compare, is_diverged, select
 from study.runs import IDENTITY, UNIT_LABEL, ResultError, in_unit
 
@@ -101,7 +101,7 @@ def save(figure: Figure, directory: Path, name: str) -> None:
     """Write a figure as {name}.pdf, .svg and .png; equal figures give equal bytes."""
     with mpl.rc_context(STYLE):
         for suffix, metadata in _METADATA.items():
-            with replacing(directory / f"{name}.{suffix}") as temporary:
+            with atomic_write(directory / f"{name}.{suffix}") as temporary:
                 figure.savefig(temporary, format=suffix, metadata=metadata)
 
 
@@ -115,13 +115,13 @@ def validation_nll(
     )
     selected = selected.assign(is_diverged=is_diverged(selected))
     valid = history[(history["split"] == "valid") & (history["weights"] == "ema")]
-    curves = selected[[*identity, "unit", "scored_dims", "is_diverged"]].merge(
+    curves = selected[[*identity, "unit", "likelihood_dims", "is_diverged"]].merge(
         valid[[*identity, "step", "nll_nats"]], on=identity
     )
     if curves.empty:
         raise ResultError(f"history of {ablation.study}: {dataset} has no validation NLL")
-    columns = zip(curves["nll_nats"], curves["unit"], curves["scored_dims"], strict=True)
-    nll = [in_unit(nats, unit, scored_dims) for nats, unit, scored_dims in columns]
+    columns = zip(curves["nll_nats"], curves["unit"], curves["likelihood_dims"], strict=True)
+    nll = [in_unit(nats, unit, likelihood_dims) for nats, unit, likelihood_dims in columns]
     return curves.assign(nll=nll)
 
 

@@ -12,7 +12,7 @@ import torch
 from tabulate import tabulate
 
 from model.config import ConfigError, ModelConfig
-from model.hvae import HVAE
+from model.network.hvae import HVAE
 from study.paper import published_rows
 from study.plan import Ablation, Run, Study
 

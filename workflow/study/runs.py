@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.config import ModelConfig, RunConfig, TrainConfig
-from model.files import replacing
+from model.files import atomic_write
 
 if TYPE_CHECKING:  # it takes long to import, and collecting runs does without
     import pandas as pd
@@ -82,7 +82,7 @@ RUNS = pa.schema(
         column("num_images", pa.int64(), "test images that the means are over"),
         column("split", pa.string(), "split that was evaluated"),
         column("dataset_version", pa.string(), "version of the dataset that was evaluated"),
-        column("scored_dims", pa.int64(), "pixel values per image that the likelihood scores"),
+        column("likelihood_dims", pa.int64(), "pixel values per image that the likelihood scores"),
         column("weights", pa.string(), "weights that were evaluated: ema or raw"),
         column("valid_nll", pa.float64(), "last validation NLL of the EMA weights, in unit"),
         column("valid_nll_nats", pa.float64(), "last validation NLL, nats per image"),
@@ -158,14 +158,14 @@ class Run:
 UNIT_LABEL = {"nats": "nats per image", "bits/dim": "bits per dimension"}
 
 
-def bits_per_dim(nats: float, scored_dims: int) -> float:
+def bits_per_dim(nats: float, likelihood_dims: int) -> float:
     """Nats per image as bits per scored dimension."""
-    return nats / (scored_dims * log(2))
+    return nats / (likelihood_dims * log(2))
 
 
-def in_unit(nats: float, unit: str, scored_dims: int) -> float:
+def in_unit(nats: float, unit: str, likelihood_dims: int) -> float:
     """Nats per image in the unit "nats" or "bits/dim"."""
-    return nats if unit == "nats" else bits_per_dim(nats, scored_dims)
+    return nats if unit == "nats" else bits_per_dim(nats, likelihood_dims)
 
 
 def read_run(directory: Path) -> Run:
@@ -220,7 +220,7 @@ def _check(directory: Path, run: Run) -> None:
             {
                 "config_hash": run.config.hash,
                 "num_images": str(run.test.num_rows),
-                "scored_dims": str(run.config.model.scored_dims),
+                "likelihood_dims": str(run.config.model.likelihood_dims),
             },
         ),
     }
@@ -260,7 +260,7 @@ def run_row(study: str, run: Run) -> dict[str, Any]:
         "num_images": run.test.num_rows,
         "split": evaluation["split"],
         "dataset_version": evaluation["dataset_version"],
-        "scored_dims": model.scored_dims,
+        "likelihood_dims": model.likelihood_dims,
         "weights": evaluation["weights"],
         **_in_all_units("valid_nll", last_validation_nll_nats(run.history), model),
         "num_parameters": training["num_parameters"],
@@ -282,9 +282,9 @@ def _in_all_units(name: str, nats: float | None, model: ModelConfig) -> dict[str
     if nats is None:
         return dict.fromkeys([name, f"{name}_nats", f"{name}_bits_per_dim"])
     return {
-        name: in_unit(nats, model.unit, model.scored_dims),
+        name: in_unit(nats, model.unit, model.likelihood_dims),
         f"{name}_nats": nats,
-        f"{name}_bits_per_dim": bits_per_dim(nats, model.scored_dims),
+        f"{name}_bits_per_dim": bits_per_dim(nats, model.likelihood_dims),
     }
 
 
@@ -410,7 +410,7 @@ def _table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table atomically; equal tables give equal bytes."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 

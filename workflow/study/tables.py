@@ -173,7 +173,7 @@ def caption(ablation: Ablation, table: pd.DataFrame) -> str:
     trained = table[table["origin"] == "trained"]
     sentences += [
         f"{row['dataset']}: {row['num_images']:,} {row['split']} images, version "
-        f"{row['dataset_version']}, {row['scored_dims']:,} scored dimensions."
+        f"{row['dataset_version']}, {row['likelihood_dims']:,} scored dimensions."
         for row in records(trained.drop_duplicates("dataset"))
     ]
     return " ".join(sentences)

@@ -1,0 +1,1 @@
+"""From published files to the batches that a model sees."""

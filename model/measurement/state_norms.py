@@ -1,0 +1,199 @@
+"""Norms of the residual state at every applied block, and its relative backward errors.
+
+Figure 5 and Theorem 5 of the paper.  Forward hooks do the measuring and are removed afterwards: a
+pass that is not measured has neither their cost nor other numbers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from model.network.blocks import TopDownBlock
+from model.network.hvae import HVAE
+from model.network.layout import Block
+from model.randomness import Purpose, make_generator
+
+BATCH_SIZE = 100  # images; the paper shows the deviation over 10 batches of 100
+NUM_BATCHES = 10
+SMALLEST_STATE = (
+    1e-8  # backward errors are relative to the state: below this norm they mean nothing
+)
+
+
+@dataclass(frozen=True)
+class TowerNorms:
+    """Euclidean norms over C, H, W of each image, float64, one column per applied block."""
+
+    state_in: Tensor  # [N, blocks], what the block got; a top-down block: after mixing in
+    state_out: Tensor  # [N, blocks], ||Z_i||
+
+
+@dataclass(frozen=True)
+class StateNorms:
+    """Norms of both towers in one posterior pass, and of the top-down blocks' first steps."""
+
+    bottom_up: TowerNorms
+    top_down: TowerNorms
+    prior_step: Tensor  # [N, top-down blocks], ||prior features||
+    latent_step: Tensor  # [N, top-down blocks], ||prior features + projected latent||
+
+
+@dataclass
+class _Recorder:
+    """Hooks that append one [B] tensor per application, so that repeats of a block count."""
+
+    bottom_up_in: list[Tensor] = field(default_factory=list)
+    bottom_up_out: list[Tensor] = field(default_factory=list)
+    top_down_in: list[Tensor] = field(default_factory=list)
+    top_down_out: list[Tensor] = field(default_factory=list)
+    prior_step: list[Tensor] = field(default_factory=list)
+    latent_step: list[Tensor] = field(default_factory=list)
+    handles: list[RemovableHandle] = field(default_factory=list)
+
+    def watch_bottom_up(self, block: nn.Module) -> None:
+        self.handles += [
+            block.register_forward_pre_hook(_input_norm(self.bottom_up_in)),
+            block.register_forward_hook(
+                lambda _block, _inputs, state: self.bottom_up_out.append(_norm(state))
+            ),
+        ]
+
+    def watch_top_down(self, block: TopDownBlock) -> None:
+        prior_features: list[Tensor] = []
+
+        def after_prior(_module: nn.Module, _inputs: object, out: Tensor) -> None:
+            prior_features[:] = [out[:, 2 * block.zdim :]]  # none in a cell without a prior step
+            self.prior_step.append(_norm(prior_features[0]))
+
+        def after_projection(_module: nn.Module, _inputs: object, projected: Tensor) -> None:
+            features = prior_features.pop()
+            self.latent_step.append(_norm(features + projected if features.shape[1] else projected))
+
+        self.handles += [
+            block.register_forward_pre_hook(_input_norm(self.top_down_in)),
+            block.prior.register_forward_hook(after_prior),
+            block.z_projection.register_forward_hook(after_projection),
+            block.register_forward_hook(
+                lambda _block, _inputs, out: self.top_down_out.append(_norm(out[0]))
+            ),
+        ]
+
+
+def _norm(x: Tensor) -> Tensor:
+    """Euclidean norm of each image [B], in float64, where no square of a float32 overflows."""
+    return torch.linalg.vector_norm(x, dim=(1, 2, 3), dtype=torch.float64)
+
+
+def _input_norm(norms: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    return lambda _block, inputs: norms.append(_norm(inputs[0]))
+
+
+@contextmanager
+def _recording(model: HVAE) -> Iterator[_Recorder]:
+    recorder = _Recorder()
+    try:
+        # `blocks` has each module once, `schedule` as often as it is applied.
+        for up in set(model.bottom_up.applied_blocks):
+            recorder.watch_bottom_up(up)
+        for down in set(model.top_down.applied_blocks):
+            recorder.watch_top_down(down)
+        yield recorder
+    finally:
+        for handle in recorder.handles:
+            handle.remove()
+
+
+@torch.inference_mode()
+def state_norms(model: HVAE, images: Tensor, noise: Sequence[Tensor]) -> StateNorms:
+    """Norms in one posterior pass over images uint8 [B, C, H, W]; tensors on the CPU."""
+    with _recording(model) as recorder:
+        model.top_down(model.encode(images), noise)
+
+    def columns(norms: list[Tensor]) -> Tensor:
+        return torch.stack(norms, dim=1).cpu()
+
+    return StateNorms(
+        bottom_up=TowerNorms(columns(recorder.bottom_up_in), columns(recorder.bottom_up_out)),
+        top_down=TowerNorms(columns(recorder.top_down_in), columns(recorder.top_down_out)),
+        prior_step=columns(recorder.prior_step),
+        latent_step=columns(recorder.latent_step),
+    )
+
+
+def block_rows(model: HVAE, images: Tensor, seed: int) -> list[dict[str, object]]:
+    """One row per applied block of both towers, over the first 10 batches of 100 images.
+
+    Where there are fewer images it is as many whole batches as there are, or one smaller batch.
+    """
+    device = model.top_down.gain.device
+    batches = images.split(BATCH_SIZE)
+    whole = [batch for batch in batches if len(batch) == BATCH_SIZE]
+    norms = []
+    for index, batch in enumerate((whole or list(batches))[:NUM_BATCHES]):
+        # The noise of bounds.py: with its usual batches of 100 the pass is the same one.
+        noise_of = make_generator(seed, Purpose.TEST_NOISE, index, 0, device=device)
+        noise = model.draw_noise(len(batch), noise_of)
+        norms.append(state_norms(model, batch.to(device), noise))
+    config = model.config
+    return [
+        *_tower_rows("bottom-up", config.bottom_up, [n.bottom_up for n in norms], []),
+        *_tower_rows("top-down", config.top_down, [n.top_down for n in norms], norms),
+    ]
+
+
+def _tower_rows(
+    tower: str,
+    blocks: Sequence[Block],
+    norms: Sequence[TowerNorms],
+    steps: Sequence[StateNorms],
+) -> Iterator[dict[str, object]]:
+    applied = [(block.output_resolution, r) for block in blocks for r in range(block.repeats)]
+    for index, (resolution, repeat) in enumerate(applied):
+        state_out = [n.state_out[:, index] for n in norms]  # [B] per batch
+        state_in = [n.state_in[:, index] for n in norms]
+        prior = [n.prior_step[:, index] for n in steps]
+        latent = [n.latent_step[:, index] for n in steps]
+        yield {
+            "tower": tower,
+            "block": index,
+            "resolution": resolution,
+            "repeat": repeat,
+            "norm": float(torch.cat(state_out).mean()),
+            "norm_standard_deviation": _deviation(torch.cat(state_out)),
+            "norm_batch_standard_deviation": _deviation(_means(state_out)),
+            "norm_in": float(torch.cat(state_in).mean()),
+            **_backward_error("backward_error_prior", prior, state_in),
+            **_backward_error("backward_error_latent", latent, state_in),
+            "num_masked": int(_masked(torch.cat(state_in)).sum()) if steps else None,
+            "num_images": len(torch.cat(state_out)),
+            "num_batches": len(norms),
+        }
+
+
+def _masked(state: Tensor) -> Tensor:
+    return state < SMALLEST_STATE  # False for NaN: a state that is not finite must show
+
+
+def _backward_error(
+    name: str, steps: Sequence[Tensor], states: Sequence[Tensor]
+) -> dict[str, float | None]:
+    """||step|| / ||state||, mean over the images not masked; None without any."""
+    ratios = [(s / state)[~_masked(state)] for s, state in zip(steps, states, strict=False)]
+    ratios = [ratio for ratio in ratios if len(ratio)]
+    return {
+        name: float(torch.cat(ratios).mean()) if ratios else None,
+        f"{name}_batch_standard_deviation": _deviation(_means(ratios)) if ratios else None,
+    }
+
+
+def _means(batches: Sequence[Tensor]) -> Tensor:
+    return torch.stack([batch.mean() for batch in batches])
+
+
+def _deviation(values: Tensor) -> float:
+    """Standard deviation, ddof 1; that of a single value is unknown, not 0."""
+    return float(values.std()) if len(values) > 1 else float("nan")

@@ -1,0 +1,1 @@
+"""The hierarchical VAE: knows neither files nor runs."""

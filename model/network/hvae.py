@@ -1,0 +1,233 @@
+"""The hierarchical VAE: bottom-up encoder, top-down decoder, likelihood (VDVAE, Child 2021)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Generator, Tensor, nn
+
+from model.config import ModelConfig
+from model.network import fourier
+from model.network.blocks import BottomUpBlock, Latent, TopDownBlock, conv
+from model.network.gradient_checkpointing import applied
+from model.network.likelihood import Bernoulli, DiscretisedLogistics
+from model.network.sharing import unroll
+from model.network.skip import skip_sources
+
+
+@dataclass(frozen=True)
+class HVAEOutput:
+    """What one posterior pass gives, per image; nats, not yet per dimension."""
+
+    distortion_nats: Tensor  # [B], -log p(x | z)
+    rate_per_layer_nats: Tensor  # [B, stochastic depth], KL of each layer, top-down order
+    latents: list[Latent]  # one per stochastic layer
+
+    @property
+    def rate_nats(self) -> Tensor:  # [B]
+        return self.rate_per_layer_nats.sum(dim=1)
+
+    @property
+    def nll_nats(self) -> Tensor:
+        """The one-sample bound on the negative log-likelihood [B]: distortion + rate."""
+        return self.distortion_nats + self.rate_nats
+
+
+class BottomUp(nn.Module):
+    """The encoder: from the image to the activations that the decoder sees."""
+
+    def __init__(self, config: ModelConfig, kept: Iterable[int]) -> None:
+        super().__init__()
+        in_channels = config.image_channels + fourier.num_features(
+            config.fourier, config.fourier_exponents, config.image_channels
+        )
+        self.in_conv = conv(in_channels, config.width, 3)
+        blocks = [BottomUpBlock(config, block) for block in config.bottom_up]
+        self.blocks = nn.ModuleList(blocks)
+        self.applied_blocks = unroll(blocks, config.bottom_up)  # repeats are the same module
+        self.recompute = config.gradient_checkpointing
+        self.kept = frozenset(kept)  # numbers of outputs, see model/network/skip.py
+
+    def forward(self, x: Tensor) -> dict[int, Tensor]:
+        """Input [B, in_channels, H, W] -> the kept outputs [B, width, r, r], by their number."""
+        x = self.in_conv(x)
+        activations = {0: x} if 0 in self.kept else {}
+        for number, block in enumerate(self.applied_blocks, start=1):
+            x = applied(block, x, recompute=self.recompute)
+            if number in self.kept:
+                activations[number] = x
+        return activations
+
+
+class TopDown(nn.Module):
+    """The decoder: from the learnt initial states, through the latents, to the image's features."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.image_size = config.image_size
+        self.width = config.width
+        self.resolutions = sorted({block.resolution for block in config.top_down})
+        blocks = [TopDownBlock(config, block) for block in config.top_down]
+        self.blocks = nn.ModuleList(blocks)
+        self.applied_blocks = unroll(blocks, config.top_down)
+        self.recompute = config.gradient_checkpointing
+        self.sources = skip_sources(
+            config.bottom_up, config.top_down, config.image_size, config.skip
+        )
+        self.initial_states = nn.ParameterList(
+            nn.Parameter(torch.zeros(1, config.width, resolution, resolution))
+            for resolution in self.resolutions
+            if resolution <= config.no_bias_above
+        )
+        self.gain = nn.Parameter(torch.ones(1, config.width, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(1, config.width, 1, 1))
+
+    def _first_states(self, batch: int) -> dict[int, Tensor]:
+        states = {
+            resolution: self.gain.new_zeros(1, self.width, resolution, resolution)
+            for resolution in self.resolutions
+        }
+        states.update({state.shape[-1]: state for state in self.initial_states})
+        return {resolution: x.expand(batch, -1, -1, -1) for resolution, x in states.items()}
+
+    def _features(self, states: dict[int, Tensor]) -> Tensor:
+        return states[self.image_size] * self.gain + self.bias
+
+    def forward(
+        self, activations: dict[int, Tensor], noise: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Latent]]:
+        """Posterior pass; features [B, width, H, W] and the latents in top-down order."""
+        states = self._first_states(noise[0].shape[0])
+        latents = []
+        for block, source, eps in zip(self.applied_blocks, self.sources, noise, strict=True):
+            x = block.mix_in(states)
+            states[block.resolution], latent = applied(
+                block, x, activations[source], eps, recompute=self.recompute
+            )
+            latents.append(latent)
+        return self._features(states), latents
+
+    def generate(
+        self, noise: Sequence[Tensor], temperature: float, latents: Sequence[Tensor]
+    ) -> Tensor:
+        """Prior pass, the first len(latents) latents given; features [B, width, H, W]."""
+        states = self._first_states(noise[0].shape[0])
+        given = [*latents, *[None] * (len(noise) - len(latents))]
+        for block, eps, latent in zip(self.applied_blocks, noise, given, strict=True):
+            x = block.mix_in(states)
+            states[block.resolution] = block.generate(x, eps, temperature, latent)
+        return self._features(states)
+
+
+class HVAE(nn.Module):
+    """A hierarchical VAE of 8-bit images (binary ones hold 0 and 1), built from its config."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        top_down = TopDown(config)
+        self.bottom_up = BottomUp(config, kept=top_down.sources)
+        self.top_down = top_down
+        self.likelihood: Bernoulli | DiscretisedLogistics = (
+            Bernoulli(config) if config.likelihood == "bernoulli" else DiscretisedLogistics(config)
+        )
+
+    @torch.no_grad()
+    def initialise(self, generator: Generator) -> None:
+        """Draw all weights, as VDVAE does: PyTorch's default for convolutions, zero biases.
+
+        The last convolution of each residual block and the latents' projections are scaled by
+        sqrt(1 / applications of blocks in the tower): repeats count, since the variance of the
+        residual state grows with how often something is added to it (not published; our choice).
+        The prior's last convolution is 0.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight, a=sqrt(5), generator=generator)
+                assert module.bias is not None
+                module.bias.zero_()
+        for up in set(self.bottom_up.applied_blocks):
+            up.residual.conv4.weight *= sqrt(1 / len(self.bottom_up.applied_blocks))
+        for down in set(self.top_down.applied_blocks):
+            down.prior.conv4.weight.zero_()
+            down.z_projection.weight *= sqrt(1 / len(self.top_down.applied_blocks))
+            down.residual.conv4.weight *= sqrt(1 / len(self.top_down.applied_blocks))
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def has_unseen_blocks(self) -> bool:
+        """Whether no top-down block sees the last bottom-up blocks (skip.py)."""
+        return max(self.top_down.sources) < len(self.bottom_up.applied_blocks)
+
+    def draw_noise(self, num_images: int, generator: Generator) -> list[Tensor]:
+        """Standard normal noise of one pass: a tensor [B, zdim, r, r] per stochastic layer."""
+        device, dtype = self.top_down.gain.device, self.top_down.gain.dtype
+        shapes = [
+            (num_images, block.zdim, block.resolution, block.resolution)
+            for block in self.top_down.applied_blocks
+        ]
+        sizes = [torch.Size(shape).numel() for shape in shapes]
+        flat = torch.randn(sum(sizes), generator=generator, device=device, dtype=dtype)
+        return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
+
+    def forward(
+        self,
+        images: Tensor,
+        noise: Sequence[Tensor] | None = None,
+        generator: Generator | None = None,
+    ) -> HVAEOutput:
+        """Posterior pass over images uint8 [B, C, H, W], with noise given or drawn here."""
+        if noise is None:
+            if generator is None:
+                raise TypeError("HVAE.forward needs either noise or a generator to draw it with")
+            noise = self.draw_noise(len(images), generator)
+        return self.posterior_pass(images, self.encode(images), noise)
+
+    def encode(self, images: Tensor) -> dict[int, Tensor]:
+        """The bottom-up activations of images; they serve any number of posterior passes."""
+        return self.bottom_up(self._input(images))
+
+    def posterior_pass(
+        self, images: Tensor, activations: dict[int, Tensor], noise: Sequence[Tensor]
+    ) -> HVAEOutput:
+        """The top-down half of `forward`, for activations that are there already."""
+        features, latents = self.top_down(activations, noise)
+        return HVAEOutput(
+            distortion_nats=self.likelihood.distortion_nats(features, images),
+            rate_per_layer_nats=torch.stack([latent.rate_nats() for latent in latents], dim=1),
+            latents=latents,
+        )
+
+    def _input(self, images: Tensor) -> Tensor:
+        """Shifted and scaled pixels with their Fourier features, [B, C + F, H, W]."""
+        config = self.config
+        pixels = (images.to(self.top_down.gain.dtype) - config.pixel_mean) / config.pixel_std
+        if config.fourier == "none":
+            return pixels
+        extra = fourier.features(images, config.fourier, config.fourier_exponents)
+        return torch.cat([pixels, extra.to(pixels.dtype)], dim=1)
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        num_images: int,
+        generator: Generator,
+        *,
+        temperature: float = 1.0,
+        noise: Sequence[Tensor] | None = None,
+        latents: Sequence[Tensor] = (),
+    ) -> Tensor:
+        """Unconditional samples, uint8 [B, C, H, W] in 0 ... 255.
+
+        `temperature` scales the prior's sigma in every layer; `noise`, one tensor per stochastic
+        layer, lets several temperatures share it; the first len(latents) latents are as given.
+        """
+        if noise is None:
+            noise = self.draw_noise(num_images, generator)
+        return self.likelihood.decode(
+            self.top_down.generate(noise, temperature, latents), generator
+        )

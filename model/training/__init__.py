@@ -1,0 +1,1 @@
+"""From batches to weights: trains any model that gives a bound for a batch."""

@@ -1,0 +1,143 @@
+"""Evaluation: every test image, whatever the batches; the importance-weighted bound; the file."""
+
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+from examples import tiny_config, tiny_run
+
+from model.config import EvaluateConfig
+from model.data.batches import held_out_images
+from model.evaluate import main
+from model.measurement.bounds import image_bounds, log_weight_nats
+from model.network.hvae import HVAE
+from model.randomness import Purpose, make_generator
+from model.sample import main as sample
+from model.train import main as train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
+    directory = tmp_path_factory.mktemp("trained")
+    (directory / "config.yaml").write_text(tiny_run().dump())
+    assert train([str(directory), "--data-dir", str(data_dir), "--device", "cpu"]) == 0
+    return directory
+
+
+def model_with_wide_posteriors() -> HVAE:
+    model = HVAE(tiny_config())
+    model.initialise(torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for block in model.top_down.blocks:
+            block.prior.conv4.weight.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
+    return model
+
+
+def test_importance_weighted_bound_equals_its_formula(binary_images: torch.Tensor) -> None:
+    model = model_with_wide_posteriors()
+    config = EvaluateConfig(batch_size=3, importance_samples=6)
+    bounds = image_bounds(model, binary_images, config, seed=4)
+    weights = []
+    for sample_index in range(6):
+        noise = model.draw_noise(3, make_generator(4, Purpose.TEST_NOISE, 0, sample_index))
+        with torch.no_grad():
+            output = model(binary_images, noise)
+        log_w = -output.distortion_nats.double()
+        for latent, eps in zip(output.latents, noise, strict=True):
+            prior = torch.distributions.Normal(latent.prior_mean, latent.prior_log_sigma.exp())
+            posterior = torch.distributions.Normal(
+                latent.posterior_mean, latent.posterior_log_sigma.exp()
+            )
+            ratio = prior.log_prob(latent.z) - posterior.log_prob(latent.z)
+            log_w += ratio.double().sum((1, 2, 3))
+            del eps
+        weights.append(log_w.numpy())
+    expected = log(6) - np.logaddexp.reduce(np.array(weights), axis=0)
+    np.testing.assert_allclose(bounds.iw_nll_nats.numpy(), expected, rtol=1e-4)
+
+
+def test_more_importance_samples_tighten_the_bound(data_dir: Path) -> None:
+    """E[log w] <= E[log mean w]: the one-sample bound with K = 1 has the NLL's expectation."""
+    model = model_with_wide_posteriors()
+    images = held_out_images(data_dir, tiny_run(), "test")
+    one, many = (
+        image_bounds(model, images, EvaluateConfig(batch_size=100, importance_samples=k), seed=0)
+        for k in (1, 16)
+    )
+    assert many.iw_nll_nats.mean() < one.iw_nll_nats.mean()
+    assert torch.equal(one.nll_nats, many.nll_nats)  # the first pass gives all but the bound
+    spread = (one.iw_nll_nats - one.nll_nats).std() / len(images) ** 0.5
+    assert abs((one.iw_nll_nats - one.nll_nats).mean()) < 4 * spread
+
+
+def test_log_weight_is_zero_mean_ratio_for_equal_gaussians(binary_images: torch.Tensor) -> None:
+    """Where posterior and prior agree, the weight is the likelihood."""
+    model = HVAE(tiny_config())
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
+    noise = model.draw_noise(3, torch.Generator().manual_seed(0))
+    output = model(binary_images, noise)
+    torch.testing.assert_close(log_weight_nats(output, noise), -output.distortion_nats)
+    assert output.rate_nats.abs().max() == 0
+    torch.testing.assert_close(output.nll_nats, torch.full((3,), 64 * log(2)))
+
+
+def test_test_parquet_has_every_image_and_says_what_it_is(trained: Path, data_dir: Path) -> None:
+    command = [str(trained), "--data-dir", str(data_dir), "--device", "cpu", "--batch-size", "70"]
+    assert main([*command, "--importance-samples", "3"]) == 0
+    frame = pd.read_parquet(trained / "test.parquet")
+    assert list(frame.image) == list(range(300))  # 300 = 4 * 70 + 20: no batch is dropped
+    np.testing.assert_allclose(frame.nll_nats, frame.rate_nats + frame.distortion_nats, rtol=1e-6)
+    layers = np.stack(frame.rate_per_layer_nats)
+    assert layers.shape == (300, 5)
+    np.testing.assert_allclose(layers.sum(1), frame.rate_nats, rtol=1e-4)
+    metadata = pq.read_schema(trained / "test.parquet").metadata
+    assert metadata[b"importance_samples"] == b"3"
+    assert metadata[b"weights"] == b"ema"
+    assert metadata[b"num_images"] == b"300"
+    assert metadata[b"likelihood_dims"] == b"64"
+    assert metadata[b"config_hash"].decode() == tiny_run().hash
+    first = (trained / "test.parquet").read_bytes()
+    assert main([*command, "--importance-samples", "3"]) == 0
+    assert (trained / "test.parquet").read_bytes() == first
+
+
+def test_raw_weights_come_from_the_resume_state(trained: Path, data_dir: Path) -> None:
+    output = trained / "raw.parquet"
+    command = [str(trained), "--data-dir", str(data_dir), "--device", "cpu"]
+    assert main([*command, "--weights", "raw", "--output", str(output)]) == 0
+    assert main(command) == 0
+    raw, ema = pd.read_parquet(output), pd.read_parquet(trained / "test.parquet")
+    assert not np.allclose(raw.nll_nats, ema.nll_nats)
+
+
+def test_missing_weights_are_one_line(
+    tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yaml").write_text(tiny_run().dump())
+    assert main([str(tmp_path), "--data-dir", str(data_dir), "--importance-samples", "0"]) == 1
+    assert main([str(tmp_path), "--data-dir", str(data_dir)]) == 1
+    assert main([str(tmp_path), "--data-dir", str(data_dir), "--weights", "raw"]) == 1
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 3
+    assert "importance_samples must be positive" in errors[0]
+    assert "model.safetensors" in errors[1]
+    assert "no resume state" in errors[2]
+
+
+def test_samples_are_a_picture_with_one_row_per_temperature(trained: Path) -> None:
+    from PIL import Image
+
+    command = [str(trained), "--device", "cpu", "--columns", "5", "--magnification", "2"]
+    assert sample([*command, "--temperatures", "0", "1"]) == 0
+    with Image.open(trained / "samples.png") as image:
+        assert image.size == (2 * (5 * 9 - 1), 2 * (2 * 9 - 1))
+        pixels = np.asarray(image)[::2, ::2]
+    cold = [pixels[:8, left : left + 8] for left in range(0, 44, 9)]
+    assert all((other == cold[0]).all() for other in cold)
+    warm = [pixels[9:, left : left + 8] for left in range(0, 44, 9)]
+    assert not (warm[0] == warm[1]).all()

@@ -1,0 +1,240 @@
+"""Collecting runs into tables: numbers, types, order, and what is refused."""
+
+import json
+import re
+from dataclasses import fields
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from written_results import write_run, write_tables
+
+from model.config import ModelConfig, RunConfig, TrainConfig
+from study import cost, probes, runs, scaling
+from study.__main__ import main
+from study.comparison import ABLATION
+from study.runs import ResultError, collect, read_run, write_parquet
+
+README = Path(__file__).parents[2] / "results" / "README.md"
+SCHEMAS = {
+    "runs": runs.RUNS,
+    "timings": runs.TIMINGS,
+    "rates": runs.RATES,
+    "history": runs.HISTORY,
+    "probe": probes.PROBE,
+    "instability": probes.INSTABILITY,
+    "norms": probes.NORMS,
+    "ABLATION": ABLATION,
+    "{ablation}-scaling": scaling.SCALING,
+    "{ablation}-cost": cost.COST,
+}
+WITHOUT_SEED = ("ABLATION", "{ablation}-scaling", "{ablation}-cost")  # one row for all seeds
+
+
+def runs_by_variant(results: Path) -> pd.DataFrame:
+    runs_table = pd.read_parquet(write_tables(results) / "runs.parquet")
+    return runs_table.set_index(["dataset", "variant"])
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two datasets, weight sharing, a diverged run: run directories of a study."""
+    write_run(tmp_path, "digits", "vdvae", 0)
+    write_run(tmp_path, "digits", "r3", 10, nll=79.0, repeats=3)
+    write_run(tmp_path, "digits", "r3", 9, nll=79.5, repeats=3)
+    write_run(tmp_path, "patches", "vdvae", 0, nll=4.5)
+    write_run(tmp_path, "patches", "rms", 0, nll=np.nan, status="diverged", state_norm="rms")
+    return tmp_path
+
+
+def test_rows_are_in_a_fixed_order(results: Path) -> None:
+    table = pd.read_parquet(write_tables(results) / "runs.parquet")
+    found = list(zip(table["dataset"], table["variant"], table["seed"], strict=True))
+    assert found == [
+        ("digits", "r3", 9),
+        ("digits", "r3", 10),
+        ("digits", "vdvae", 0),
+        ("patches", "rms", 0),
+        ("patches", "vdvae", 0),
+    ]
+
+
+def test_means_are_those_of_the_images(results: Path) -> None:
+    table = runs_by_variant(results)
+    images = pd.read_parquet(results / "runs/patches/vdvae/seed0/test.parquet")
+    row = table.loc[("patches", "vdvae")]
+    nats = sum(images["nll_nats"]) / 50
+    assert row["nll_nats"] == pytest.approx(nats, rel=1e-12)
+    assert row["nll_bits_per_dim"] == pytest.approx(nats / 768 / log(2), rel=1e-12)
+    assert row["nll"] == row["nll_bits_per_dim"] == pytest.approx(4.5)
+    assert row["iw_nll_nats"] == pytest.approx(sum(images["iw_nll_nats"]) / 50, rel=1e-12)
+    assert row["rate_nats"] + row["distortion_nats"] == pytest.approx(nats)
+    assert row["num_images"] == 50
+    assert row["importance_samples"] == 16
+    assert row["likelihood_dims"] == 16 * 16 * 3
+    digits = table.loc[("digits", "vdvae")]
+    assert digits["unit"] == "nats"
+    assert digits["nll"] == digits["nll_nats"] == pytest.approx(80.0)
+    assert digits["nll_bits_per_dim"] == pytest.approx(80.0 / 64 / log(2))
+
+
+def test_last_validation_nll_is_that_of_the_ema_weights(results: Path) -> None:
+    table = runs_by_variant(results)
+    history = pd.read_parquet(results / "runs/digits/vdvae/seed0/history.parquet")
+    last = history[(history["step"] == 2000) & (history["split"] == "valid")]
+    assert table.loc[("digits", "vdvae"), "valid_nll_nats"] == last["nll_nats"].item()
+
+
+def test_diverged_run_is_a_row(results: Path) -> None:
+    table = runs_by_variant(results)
+    row = table.loc[("patches", "rms")]
+    assert row["status"] == "diverged"
+    assert row["iterations_done"] == 700
+    assert row["iterations"] == 2000
+    assert np.isnan(row["nll"])
+
+
+def test_every_config_field_is_a_typed_column(results: Path) -> None:
+    table = pq.read_table(write_tables(results) / "runs.parquet")
+    assert table.schema.equals(runs.RUNS)
+    row = table.filter(pa.compute.field("variant") == "r3").to_pylist()[0]
+    run = RunConfig.load(results / "runs/digits/r3/seed9/config.yaml")
+    for config, cls in [(run.model, ModelConfig), (run.train, TrainConfig)]:
+        for field in fields(cls):
+            value = getattr(config, field.name)
+            assert row[field.name] == (list(value) if isinstance(value, tuple) else value)
+    assert row["repeats"] == 3
+    assert row["betas"] == [0.9, 0.9]
+    assert table.schema.field("likelihood_size").type == pa.int64()
+    assert table.schema.field("fourier_exponents").type == pa.list_(pa.int64())
+
+
+def test_rates_are_per_layer_over_the_images(results: Path) -> None:
+    rates = pd.read_parquet(write_tables(results) / "rates.parquet")
+    rates = rates[(rates["variant"] == "r3") & (rates["seed"] == 9)]
+    # Plain blocks (1x1, 4x1, 8x1) three times, embedding blocks (4m1, 8m4) once.
+    assert list(rates["layer"]) == list(range(11))
+    assert list(rates["resolution"]) == [1, 1, 1, 4, 4, 4, 4, 8, 8, 8, 8]
+    assert list(rates["repeat"]) == [0, 1, 2, 0, 0, 1, 2, 0, 0, 1, 2]
+    images = pd.read_parquet(results / "runs/digits/r3/seed9/test.parquet")
+    per_layer = np.stack(images["rate_per_layer_nats"].to_list()).astype(float)
+    np.testing.assert_allclose(rates["rate_nats"], per_layer.mean(axis=0))
+    np.testing.assert_allclose(rates["rate_nats_standard_deviation"], per_layer.std(axis=0, ddof=1))
+    assert rates["rate_nats"].sum() == pytest.approx(images["rate_nats"].mean())
+
+
+def test_history_is_that_of_all_runs(results: Path) -> None:
+    history = pd.read_parquet(write_tables(results) / "history.parquet")
+    one = history[(history["dataset"] == "digits") & (history["variant"] == "vdvae")]
+    original = pd.read_parquet(results / "runs/digits/vdvae/seed0/history.parquet")
+    pd.testing.assert_frame_equal(one[original.columns].reset_index(drop=True), original)
+    assert len(history) == 2 * (4 * 20 + 7)
+
+
+def test_two_executions_differ_in_timings_only(tmp_path: Path) -> None:
+    for name, started in [("here", "2026-01-01T00:00:00+00:00"), ("there", "2026-02-01T08:00:00Z")]:
+        for seed in (1, 0):
+            write_run(tmp_path / name, seed=seed, started=started, host=name)
+        write_tables(tmp_path / name)
+    for table in ("runs", "rates", "history", "timings"):
+        here, there = (
+            (tmp_path / name / "tables" / f"{table}.parquet").read_bytes()
+            for name in ("here", "there")
+        )
+        assert (here == there) == (table != "timings")
+
+
+def test_writing_again_gives_the_same_bytes(results: Path) -> None:
+    output = write_tables(results)
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    assert sorted(before) == ["history.parquet", "rates.parquet", "runs.parquet", "timings.parquet"]
+    write_tables(results)
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_timings_are_typed(results: Path) -> None:
+    timings = pd.read_parquet(write_tables(results) / "timings.parquet")
+    assert timings["started"][0] == pd.Timestamp("2026-01-01", tz="UTC")
+    assert timings["torch_version"][0] == "2.13.0"
+    assert timings["git_commit"].isna().all()
+
+
+def test_descriptions_are_stored_in_the_file(results: Path) -> None:
+    schema = pq.read_schema(write_tables(results) / "runs.parquet")
+    for stored, field in zip(schema, runs.RUNS, strict=True):
+        assert stored.metadata[b"description"] == field.metadata[b"description"]
+
+
+def test_readme_names_every_column_with_its_type() -> None:
+    text = README.read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^### `(.+?)\.parquet`\n(.+?)(?=^##|\Z)", text, re.S | re.M))
+    for table, schema in SCHEMAS.items():
+        section = sections["{ablation}" if table == "ABLATION" else table]
+        named = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.M))
+        wanted = {field.name: type_name(field.type) for field in schema}
+        if table not in WITHOUT_SEED:  # the README describes the identity once, for all tables
+            named = {f.name: type_name(f.type) for f in runs.IDENTITY} | named
+        assert named == wanted
+
+
+def type_name(arrow_type: pa.DataType) -> str:
+    is_list = pa.types.is_list(arrow_type)
+    return f"list of {arrow_type.value_type}" if is_list else str(arrow_type)
+
+
+def test_path_must_name_the_run(results: Path) -> None:
+    moved = results / "runs/digits/vdvae/seed7"
+    (results / "runs/digits/vdvae/seed0").rename(moved)
+    with pytest.raises(ResultError, match="is of digits/vdvae/seed0"):
+        read_run(moved)
+
+
+@pytest.mark.parametrize("name", ["train.json", "test.parquet", "history.parquet", "config.yaml"])
+def test_missing_file_is_named(
+    results: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = results / "runs/digits/vdvae/seed0"
+    (directory / name).unlink()
+    arguments = ["runs", "--study", "fake", "--output", str(results / "tables"), str(directory)]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert name in error
+    assert "first" in error
+    assert error.count("\n") == 1
+    assert not (results / "tables").exists()
+
+
+def test_files_of_another_config_are_refused(results: Path) -> None:
+    directory = results / "runs/digits/vdvae/seed0"
+    text = (directory / "config.yaml").read_text()
+    (directory / "config.yaml").write_text(text.replace("width: 32", "width: 64"))
+    with pytest.raises(ResultError, match=r"train\.json: config_hash is .*; train and evaluate"):
+        read_run(directory)
+
+
+def test_damaged_file_is_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = results / "runs/digits/vdvae/seed0"
+    (directory / "test.parquet").write_bytes(b"no parquet")
+    assert main(["runs", "--study", "s", "--output", str(results), str(directory)]) == 1
+    error = capsys.readouterr().err
+    assert "vdvae/seed0" in error
+    assert error.count("\n") == 1
+
+
+def test_missing_key_is_named(results: Path) -> None:
+    directory = results / "runs/digits/vdvae/seed0"
+    training = json.loads((directory / "train.json").read_text())
+    del training["num_parameters"]
+    (directory / "train.json").write_text(json.dumps(training))
+    with pytest.raises(ResultError, match="seed0: 'num_parameters' is missing"):
+        collect("fake", [directory])
+
+
+def test_empty_tables_keep_their_schema(tmp_path: Path) -> None:
+    for name, table in collect("fake", []).items():
+        write_parquet(table, tmp_path / f"{name}.parquet")
+        assert pq.read_schema(tmp_path / f"{name}.parquet").names == SCHEMAS[name].names

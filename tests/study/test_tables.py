@@ -1,0 +1,347 @@
+"""The table of an ablation: numbers against NumPy, files as a user reads them."""
+
+import re
+import shutil
+import subprocess
+from math import isnan, pi, tan
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from written_results import write_ablation, write_run, write_tables
+
+from model.data.datasets import DATASETS
+from study.__main__ import main
+from study.comparison import Ablation, compare, standard_error
+from study.plan import Run, Study
+from study.runs import ResultError
+from study.tables import decimals, format_value, latex_escape, to_latex, to_markdown
+
+ROOT = Path(__file__).parents[2]
+NLL = {
+    ("digits", "vdvae"): [80.12, 80.18, 80.15],
+    ("digits", "r5"): [79.02, 79.20, 79.11],
+    ("digits", "normalised_rms"): [95.0, np.nan, 96.0],
+    ("patches", "vdvae"): [4.501, 4.512, 4.507],
+    ("patches", "normalised_rms"): [np.nan, np.nan, 9.0],
+}
+STATUS = {
+    ("digits", "normalised_rms", 1): "diverged",
+    ("patches", "normalised_rms", 0): "diverged",
+    ("patches", "normalised_rms", 1): "diverged",
+    # Diverged, but its last finite weights give a number: in no mean all the same.
+    ("patches", "normalised_rms", 2): "diverged",
+}
+VARIANTS = {
+    "digits": ["vdvae", "r5", "normalised_rms"],
+    "patches": ["vdvae", "normalised_rms"],
+}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for (dataset, variant), values in NLL.items():
+        for seed, nll in enumerate(values):
+            status = STATUS.get((dataset, variant, seed), "finished")
+            differences = {"repeats": 5} if variant == "r5" else {}
+            write_run(tmp_path, dataset, variant, seed, nll=nll, status=status, **differences)
+    write_tables(tmp_path)
+    write_ablation(tmp_path, VARIANTS)
+    return tmp_path
+
+
+def ablation_of(results: Path) -> Ablation:
+    return Ablation.load(results / "ablations" / "sharing.yaml")
+
+
+def runs_of(results: Path) -> pd.DataFrame:
+    return pd.read_parquet(results / "tables" / "runs.parquet")
+
+
+def write_table(results: Path) -> int:
+    ablation = str(results / "ablations" / "sharing.yaml")
+    return main(["table", "--ablation", ablation, "--tables", str(results / "tables")])
+
+
+def test_numbers(results: Path) -> None:
+    table = compare(ablation_of(results), runs_of(results)).set_index(["dataset", "variant"])
+    vdvae, r5 = (np.array(NLL["digits", v]) for v in ("vdvae", "r5"))
+    row = table.loc[("digits", "r5")]
+    assert row["nll_mean"] == pytest.approx(79.11)
+    assert row["nll_standard_error"] == pytest.approx(0.09 / 3**0.5)
+    assert row["nll_difference_mean"] == pytest.approx((r5 - vdvae).sum() / 3)
+    deviations = (r5 - vdvae) - (r5 - vdvae).sum() / 3
+    by_hand = ((deviations**2).sum() / 2 / 3) ** 0.5
+    assert row["nll_difference_standard_error"] == pytest.approx(by_hand)
+    assert row["iw_nll_mean"] == pytest.approx(78.11)
+    assert row["num_pairs"] == 3
+    assert row["stochastic_depth"] == 2 + 3 * 5
+    assert row["rate_share"] == pytest.approx(row["rate_nats_mean"] / 79.11)
+    assert row["estimator"] == "one-sample ELBO, EMA weights"
+    baseline = table.loc[("digits", "vdvae")]
+    assert isnan(baseline["nll_difference_mean"])
+    assert baseline["num_pairs"] == 0
+
+
+def test_diverged_runs_are_in_no_mean(results: Path) -> None:
+    table = compare(ablation_of(results), runs_of(results)).set_index(["dataset", "variant"])
+    some = table.loc[("digits", "normalised_rms")]
+    assert (some["num_seeds"], some["num_diverged"], some["num_pairs"]) == (2, 1, 2)
+    assert some["nll_mean"] == pytest.approx(95.5)
+    assert some["nll_difference_mean"] == pytest.approx((95 - 80.12 + 96 - 80.15) / 2)
+    every = table.loc[("patches", "normalised_rms")]
+    assert (every["num_seeds"], every["num_diverged"]) == (0, 3)
+    assert isnan(every["nll_mean"])
+
+
+def test_finished_run_without_a_finite_nll_counts_as_diverged(results: Path) -> None:
+    runs = runs_of(results)
+    runs.loc[(runs["variant"] == "r5") & (runs["seed"] == 0), ["nll", "nll_nats"]] = np.inf
+    table = compare(ablation_of(results), runs).set_index(["dataset", "variant"])
+    assert table.loc[("digits", "r5"), "num_diverged"] == 1
+    assert table.loc[("digits", "r5"), "nll_mean"] == pytest.approx((79.20 + 79.11) / 2)
+
+
+def test_rows_are_in_display_order(results: Path) -> None:
+    table = compare(ablation_of(results), runs_of(results))
+    expected = [(dataset, v) for dataset, variants in VARIANTS.items() for v in variants]
+    assert list(zip(table["dataset"], table["variant"], strict=True)) == expected
+
+
+def test_files_hold_the_full_numbers(results: Path) -> None:
+    assert write_table(results) == 0
+    parquet = pd.read_parquet(results / "tables" / "sharing.parquet")
+    path = results / "tables" / "sharing.csv"
+    csv, texts = pd.read_csv(path), pd.read_csv(path, dtype=str, keep_default_na=False)
+    assert list(parquet.columns) == list(csv.columns)
+    for name in parquet.columns:
+        if parquet[name].dtype == float:
+            np.testing.assert_array_equal(parquet[name], csv[name])
+        else:
+            assert list(parquet[name].astype(str)) == list(texts[name])
+    assert parquet["nll_mean"][1] == np.mean(runs_of(results).query("variant == 'r5'")["nll"])
+
+
+def test_one_seed_has_no_standard_error(tmp_path: Path) -> None:
+    write_run(tmp_path, nll=80.123)
+    write_tables(tmp_path)
+    write_ablation(tmp_path, {"digits": ["vdvae"]})
+    assert write_table(tmp_path) == 0
+    assert pd.read_parquet(tmp_path / "tables/sharing.parquet")["nll_standard_error"].isna().all()
+    csv = (tmp_path / "tables/sharing.csv").read_text().splitlines()
+    at = csv[0].split(",").index("nll_standard_error")
+    assert csv[1].split(",")[at] == ""
+    markdown = (tmp_path / "tables/sharing.md").read_text()
+    assert " 80.12 |" in markdown
+    assert "±" not in markdown
+    assert "test NLL (nats per image)" in markdown
+
+
+def test_markdown_is_for_reading(results: Path) -> None:
+    markdown = to_markdown(ablation_of(results), compare(ablation_of(results), runs_of(results)))
+    lines = [re.split(r" *\| *", line) for line in markdown.splitlines() if line.startswith("|")]
+    (r5,) = (line for line in lines if "r5" in line)
+    assert "79.11 ± 0.05" in r5
+    assert "−1.04 ± 0.03" in r5
+    assert "106,689" in r5
+    assert any("2 + 1 ×" in line and "95.5 ± 0.5" in line for line in lines)
+    assert any("0 + 3 ×" in line and line.count("×") == 4 for line in lines)
+    assert "unit (of NLL)" in lines[0]  # the datasets' units differ
+    for stated in ["fake", "EMA weights", "50 test images", "scikit-learn-1", "64 scored"]:
+        assert stated in markdown
+
+
+def test_latex_is_escaped_and_closed(results: Path) -> None:
+    latex = to_latex(ablation_of(results), compare(ablation_of(results), runs_of(results)))
+    assert latex.isascii()
+    assert r"normalised\_rms" in latex
+    assert r"sharing \& 100 \% more" in latex
+    assert r"79.11 $\pm$ 0.05" in latex
+    assert [latex.count(r) for r in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 2, 1]
+    opened, closed = (re.findall(rf"\\{word}{{(\w+)}}", latex) for word in ("begin", "end"))
+    assert opened == closed[::-1] == ["table", "tabular"]
+    unescaped = re.sub(r"\\.", "", latex)
+    assert unescaped.count("{") == unescaped.count("}")
+    assert unescaped.count("$") % 2 == 0
+    (columns,) = re.findall(r"\\begin{tabular}{(\w+)}", latex)
+    rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    assert {row.replace(r"\&", "").count("&") for row in rows} == {len(columns) - 1}
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(results: Path, tmp_path: Path) -> None:
+    table = to_latex(ablation_of(results), compare(ablation_of(results), runs_of(results)))
+    document = (
+        "\\documentclass{article}\\usepackage{booktabs,graphicx}\n"
+        f"\\begin{{document}}\n{table}\\end{{document}}\n"
+    )
+    (tmp_path / "a.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+
+
+def test_writing_again_gives_the_same_bytes(results: Path) -> None:
+    assert write_table(results) == 0
+    paths = sorted((results / "tables").glob("sharing.*"))
+    assert [p.suffix for p in paths] == [".csv", ".md", ".parquet", ".tex"]
+    before = [path.read_bytes() for path in paths]
+    assert write_table(results) == 0
+    assert [path.read_bytes() for path in paths] == before
+
+
+@pytest.mark.parametrize(
+    ("value", "uncertainty", "expected"),
+    [
+        (80.1432, 0.031, "80.14 ± 0.03"),
+        (80.1432, 0.0131, "80.143 ± 0.013"),
+        (80.1432, 0.31, "80.1 ± 0.3"),
+        (103.4, 12.2, "103 ± 12"),
+        (2.87123, 0.00042, "2.8712 ± 0.0004"),
+        (80.1432, np.nan, "80.14"),
+        (np.nan, np.nan, ""),
+        (80.0, 0.0, "80.00 ± 0.00"),
+    ],
+)
+def test_digits_follow_the_standard_error(value: float, uncertainty: float, expected: str) -> None:
+    assert format_value(value, uncertainty, "nats") == expected
+
+
+def test_difference_has_a_sign() -> None:
+    assert format_value(-0.5, 0.03, "nats", sign="+") == "−0.50 ± 0.03"
+    assert format_value(0.5, np.nan, "bits/dim", sign="+") == "+0.500"
+    assert decimals(np.nan, "bits/dim") == 3
+
+
+def test_standard_error_needs_two_values() -> None:
+    assert isnan(standard_error([1.0]))
+    assert standard_error([1.0, 3.0]) == pytest.approx(1.0)
+
+
+def test_latex_escape() -> None:
+    assert latex_escape("a_b & 5 % ± \\ −1 ×") == (
+        r"a\_b \& 5 \% $\pm$ \textbackslash{} $-$1 $\times$"
+    )
+
+
+def test_missing_variant_is_named(results: Path) -> None:
+    write_ablation(results, {"digits": ["vdvae", "r20"]})
+    with pytest.raises(ResultError, match="no run of fake: digits/r20"):
+        compare(ablation_of(results), runs_of(results))
+
+
+def test_missing_seed_is_named(results: Path) -> None:
+    runs = runs_of(results)
+    runs = runs[~((runs["variant"] == "r5") & (runs["seed"] == 1))]
+    with pytest.raises(ResultError, match="digits/r5 without seed 1"):
+        compare(ablation_of(results), runs)
+
+
+def test_versions_of_a_dataset_are_not_compared(results: Path) -> None:
+    runs = runs_of(results)
+    runs.loc[runs["variant"] == "r5", "dataset_version"] = "another"
+    with pytest.raises(ResultError, match=r"different dataset_version .*r5 another"):
+        compare(ablation_of(results), runs)
+
+
+def test_misspelt_key_of_an_ablation(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = results / "ablations" / "sharing.yaml"
+    path.write_text(path.read_text().replace("title:", "titel:"))
+    assert write_table(results) == 1
+    error = capsys.readouterr().err
+    assert "titel" in error or "title" in error
+    assert error.count("\n") == 1
+
+
+def test_missing_runs_table_says_what_to_do(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (results / "tables" / "runs.parquet").unlink()
+    assert write_table(results) == 1
+    error = capsys.readouterr().err
+    assert "runs.parquet is missing" in error
+    assert "study runs" in error
+
+
+def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def show(*arguments: str) -> str:
+        code = main(["show", "--results", str(tmp_path), *arguments])
+        output = capsys.readouterr()
+        return output.out if code == 0 else output.err
+
+    assert "there is none yet" in show()
+    write_run(tmp_path / "fake")
+    write_tables(tmp_path / "fake")
+    assert "80.0000" in show()
+    assert "sharing.md is missing; there are the tables runs" in show("--table", "sharing")
+    write_ablation(tmp_path / "fake", {"digits": ["vdvae"]})
+    assert write_table(tmp_path / "fake") == 0
+    assert "| digits" in show("--study", "fake", "--table", "sharing")
+    assert "other has no tables; there are fake" in show("--study", "other")
+
+
+def test_the_papers_values_stand_beside_ours(tmp_path: Path) -> None:
+    nll = {"vdvae": [80.30, 80.10], "ws-vdvae-232k": [79.9, 80.1]}
+    for variant, values in nll.items():
+        for seed, value in enumerate(values):
+            write_run(tmp_path, "mnist", variant, seed, nll=value)
+    write_tables(tmp_path)
+    write_ablation(tmp_path, {"mnist": list(nll)}, source="table1")
+    assert write_table(tmp_path) == 0
+    table = pd.read_parquet(tmp_path / "tables" / "sharing.parquet").set_index("variant")
+    assert list(table.index) == ["vdvae", "ws-vdvae-232k", "NVAE"]
+    ours = table.loc["ws-vdvae-232k"]
+    assert (ours["published_nll"], ours["published_parameters"]) == (79.98, "232k")
+    assert ours["nll_minus_published"] == pytest.approx(80.0 - 79.98)
+    # Student's t with one degree of freedom: the 97.5 % quantile is tan(0.475 pi).
+    assert ours["nll_interval_95"] == pytest.approx(0.1 * tan(0.475 * pi))
+    nvae = table.loc["NVAE"]
+    assert (nvae["origin"], nvae["published_nll"]) == ("published", 78.01)
+    assert isnan(nvae["nll_mean"])
+    markdown = (tmp_path / "tables" / "sharing.md").read_text()
+    for shown in ["≤ 80.14", "+0.06", "NVAE (paper)", "33m", "78.7 to 81.3", "table1"]:
+        assert shown in markdown, shown
+    assert r"$\le$ 79.98" in (tmp_path / "tables" / "sharing.tex").read_text()
+
+
+def test_another_version_of_a_dataset_is_not_compared_with_the_paper(tmp_path: Path) -> None:
+    version = DATASETS["imagenet32-old"].version
+    write_run(tmp_path, "imagenet32", "vdvae", nll=3.7, dataset_version=version)
+    write_tables(tmp_path)
+    write_ablation(tmp_path, {"imagenet32": ["vdvae"]}, source="table1")
+    assert write_table(tmp_path) == 0
+    lines = (tmp_path / "tables" / "sharing.md").read_text().splitlines()
+    (ours,) = (line for line in lines if "| vdvae " in line)
+    assert "≤ 3.67†" in ours
+    assert "+0.03" not in ours
+    (vdm,) = (line for line in lines if "VDM (paper)" in line)
+    assert "≤ 3.72†" not in vdm
+    assert "≤ 3.72 " in vdm
+    assert "† another version of the dataset" in lines[0]
+
+
+def test_partial_tables_mark_what_has_not_finished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of four runs: a table that says so, and none where Snakemake writes."""
+    content = yaml.safe_load((ROOT / "config.yaml").read_text())
+    content["studies"]["tiny"] |= {"datasets": ["digits"], "seeds": 2}
+    content["studies"]["tiny"]["ablations"] = ["resolutions"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
+    study = Study.load(tmp_path / "config.yaml", "tiny")
+    command = ["partial", "--study", "tiny", "--config", str(tmp_path / "config.yaml")]
+    command += ["--results", str(tmp_path)]
+    assert main(command) == 1
+    assert "no run has finished yet" in capsys.readouterr().err
+    for seed, nll in enumerate([80.0, 81.0]):
+        config = study.run_config(Run("digits", "x1", seed))
+        write_run(tmp_path / "tiny", "digits", "x1", seed, nll=nll, config=config)
+    assert main(command) == 0
+    directory = tmp_path / "tiny" / "partial"
+    markdown = (directory / "resolutions.md").read_text()
+    (x1, single) = (line for line in markdown.splitlines() if line.startswith("| digits"))
+    assert "80.5 ± 0.5" in x1
+    assert single.count("…") >= 6
+    assert "… marks what has not finished" in markdown
+    assert not (tmp_path / "tiny" / "tables").exists()

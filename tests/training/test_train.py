@@ -1,0 +1,248 @@
+"""Training as a user runs it: resumed bit for bit, stopped by signals, diverging as a result."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from examples import tiny_run
+from safetensors.torch import load_file
+from trainings import ROOT, Process, assert_same_result, command, run_dir, summary, train
+
+from model.network.hvae import HVAE
+from model.training.ema import Ema
+from model.training.loop import Training
+from model.training.ranks import Ranks
+
+
+def test_results_are_as_documented(tmp_path: Path, data_dir: Path) -> None:
+    run = tiny_run()
+    directory = run_dir(tmp_path, run)
+    assert train(directory, data_dir) == 0
+    found = summary(directory)
+    assert found["status"] == "finished"
+    assert found["step"] == 12
+    assert found["config_hash"] == run.hash
+    assert found["num_parameters"] == HVAE(run.model).num_parameters
+    assert found["stochastic_depth"] == 5
+    assert found["resumes"] == found["skipped_updates"] == found["nonfinite_losses"] == 0
+    assert found["versions"]["torch"] == torch.__version__
+    assert found["wall_seconds"] > 0
+    assert found["peak_memory_bytes"] > 50e6
+    history = pd.read_parquet(directory / "history.parquet")
+    train_rows = history[history.split == "train"]
+    assert list(train_rows.step) == [4, 8, 12]
+    valid_rows = history[history.split == "valid"]
+    assert list(valid_rows.step) == [5, 5, 10, 10, 12, 12]
+    assert list(valid_rows.weights) == ["ema", "raw"] * 3
+    assert history.nll_nats.notna().all()
+    total = history.rate_nats + history.distortion_nats
+    pd.testing.assert_series_equal(total, history.nll_nats, check_names=False, rtol=1e-5)
+    assert list(train_rows.learning_rate) == [0.003, 0.003, 0.003]  # warmed up after 4 iterations
+    assert set(load_file(directory / "model.safetensors")) == set(HVAE(run.model).state_dict())
+
+
+LONG = {"iterations": 90, "validate_every": 35, "log_every": 3}
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
+    """An uninterrupted training."""
+    directory = run_dir(tmp_path_factory.mktemp("straight"), tiny_run(train=LONG))
+    assert train(directory, data_dir) == 0
+    return directory
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
+def test_stopped_by_a_signal_and_resumed_equals_uninterrupted(
+    tmp_path: Path, data_dir: Path, straight: Path, number: signal.Signals
+) -> None:
+    stopped = run_dir(tmp_path, tiny_run(train=LONG))
+    for step in (9, 45):
+        process = Process(stopped, data_dir)
+        process.wait_for_step(step)
+        process.send_signal(number)
+        process.send_signal(number)  # SLURM and the runner may both send it
+        exit_code, rest = process.end()
+        assert exit_code == 128 + number
+        assert "run the same command again" in rest
+        assert not (stopped / "model.safetensors").exists()
+    assert Process(stopped, data_dir).end()[0] == 0
+    assert summary(stopped)["resumes"] == 2
+    assert_same_result(stopped, straight)
+
+
+def test_killed_without_warning_resumes_from_the_last_checkpoint(
+    tmp_path: Path, data_dir: Path, straight: Path
+) -> None:
+    killed = run_dir(tmp_path, tiny_run(train=LONG))
+    process = Process(killed, data_dir, "--checkpoint-minutes", "0")
+    process.wait_for_step(12)
+    process.send_signal(signal.SIGKILL)
+    assert process.end()[0] == -signal.SIGKILL
+    assert train(killed, data_dir) == 0
+    assert summary(killed)["resumes"] == 1
+    assert_same_result(killed, straight)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path, data_dir: Path) -> None:
+    """Snakemake deletes declared outputs: they come back from the state, without a step."""
+    directory = run_dir(tmp_path, tiny_run())
+    assert train(directory, data_dir) == 0
+    first = {name: (directory / name).read_bytes() for name in ("model.safetensors", "train.json")}
+    states = sorted((directory / "state").glob("*.pt"))
+    for name in first:
+        (directory / name).unlink()
+    assert train(directory, data_dir) == 0
+    assert (directory / "model.safetensors").read_bytes() == first["model.safetensors"]
+    assert json.loads(first["train.json"])["wall_seconds"] == summary(directory)["wall_seconds"]
+    assert sorted((directory / "state").glob("*.pt")) == states
+
+
+def test_a_longer_length_continues(tmp_path: Path, data_dir: Path) -> None:
+    directory = run_dir(tmp_path, tiny_run(train={"validate_every": 100}))
+    assert train(directory, data_dir) == 0
+    longer = tiny_run(train={"iterations": 20, "validate_every": 100})
+    run_dir(tmp_path, longer)
+    assert train(directory, data_dir) == 0
+    straight = run_dir(tmp_path, longer, "straight")
+    assert train(straight, data_dir) == 0
+    weights = "model.safetensors"
+    assert (directory / weights).read_bytes() == (straight / weights).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [({"learning_rate": 0.001}, "belongs to another config"), ({"iterations": 8}, "is at step 12")],
+)
+def test_any_other_change_starts_afresh_and_keeps_the_old_state(
+    tmp_path: Path,
+    data_dir: Path,
+    changes: dict[str, Any],
+    kept: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    directory = run_dir(tmp_path, tiny_run())
+    assert train(directory, data_dir) == 0
+    changed = tiny_run(train=changes)
+    run_dir(tmp_path, changed)
+    assert train(directory, data_dir) == 0
+    assert kept in caplog.text
+    assert summary(directory)["config_hash"] == changed.hash
+    assert len(list(directory.glob("state-*/step*.pt"))) == 1
+    straight = run_dir(tmp_path, changed, "straight")
+    assert train(straight, data_dir) == 0
+    assert_same_result(directory, straight)
+
+
+def test_a_diverging_run_ends_as_a_result(tmp_path: Path, data_dir: Path) -> None:
+    run = tiny_run(train={"skip_threshold": 1e-9, "iterations": 50})
+    directory = run_dir(tmp_path, run)
+    assert train(directory, data_dir) == 0
+    found = summary(directory)
+    assert found["status"] == "diverged"
+    assert found["step"] == found["skipped_updates"] == 5
+    weights = load_file(directory / "model.safetensors")
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    assert train(directory, data_dir) == 0  # and stays one
+    assert summary(directory)["step"] == 5
+
+
+def test_a_loss_that_is_not_finite_changes_no_weight(data_dir: Path) -> None:
+    run = tiny_run(train={"skip_threshold": float("inf")})
+    training = Training(run, torch.device("cpu"), Ranks())
+    with torch.no_grad():
+        training.model.bottom_up.in_conv.weight[0, 0, 0, 0] = float("nan")
+    before = {k: v.clone() for k, v in training.model.state_dict().items()}
+    training.update(torch.zeros(4, 1, 8, 8, dtype=torch.uint8))
+    assert training.progress.skipped_updates == training.progress.nonfinite_losses == 1
+    for name, tensor in training.model.state_dict().items():
+        assert torch.equal(tensor.nan_to_num(), before[name].nan_to_num()), name
+    assert training.ema.updates == 0
+
+
+def test_a_successor_takes_the_run_over(tmp_path: Path, data_dir: Path) -> None:
+    """The trainer of a node that came back notices that the requeued job has the run now."""
+    directory = run_dir(tmp_path, tiny_run(train={"iterations": 100_000}))
+    first = Process(directory, data_dir)
+    first.wait_for_step(8)
+    second = Process(directory, data_dir)
+    second.wait_for_step(4)
+    first.send_signal(signal.SIGTERM)
+    exit_code, rest = first.end()
+    assert exit_code == 1
+    assert "is now written by" in rest
+    second.send_signal(signal.SIGTERM)
+    assert second.end()[0] == 128 + signal.SIGTERM
+
+
+def test_mistakes_are_one_line(
+    tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(tmp_path, data_dir) == 1
+    directory = run_dir(tmp_path, tiny_run())
+    assert train(directory, tmp_path / "nowhere") == 1
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert [line.split(":")[0] for line in errors] == ["error", "error"]
+    assert "config.yaml" in errors[0]
+    assert "preprocess digits" in errors[1]
+
+
+def test_averaged_weights_follow_with_a_rate_that_warms_up() -> None:
+    run = tiny_run()
+    model = HVAE(run.model)
+    model.initialise(torch.Generator().manual_seed(0))
+    ema = Ema(model, 0.9)
+    expected = model.top_down.gain.detach().clone().double()
+    for n in range(30):
+        with torch.no_grad():
+            model.top_down.gain.add_(1.0)
+        ema.update(model)
+        rate = min(0.9, (1 + n) / (10 + n))
+        expected = rate * expected + (1 - rate) * model.top_down.gain.detach().double()
+    torch.testing.assert_close(ema.model.top_down.gain.double(), expected)
+    assert not any(parameter.requires_grad for parameter in ema.model.parameters())
+
+
+def test_progress_bar_on_a_terminal_and_plain_lines_in_a_log(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    """The same command under a pseudo-terminal and with its output redirected."""
+    run = tiny_run()
+    directory = run_dir(tmp_path, run)
+    controller, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    subprocess.run(command(directory, data_dir), cwd=ROOT, stderr=terminal, check=True)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # which is how Linux reports the closed terminal
+        while chunk := os.read(controller, 65536):
+            shown += chunk
+    os.close(controller)
+    assert b"12/12" in shown
+    assert b"step/s" in shown
+    plain = run_dir(tmp_path, run, "plain")
+    result = subprocess.run(
+        command(plain, data_dir), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "\r" not in result.stderr
+    assert "step 12/12  train raw  NLL" in result.stderr
+
+
+def test_peak_memory_is_not_that_of_the_process_that_started_this_one() -> None:
+    large = b"x" * 2 * 10**9
+    code = "import torch; from model.training.provenance import peak_memory_bytes as peak; "
+    code += "print(peak(torch.device('cpu')))"
+    command = [sys.executable, "-c", code]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert 10**7 < int(answer.stdout) < len(large) / 2
