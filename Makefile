@@ -71,6 +71,30 @@ test: install ## run every test, the end-to-end ones too
 test-quick: install ## run the tests that take seconds
 	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
 
+# The lowest versions that pyproject.toml admits, on the lowest Python, and the newest ones on the newest:
+# the quick tests, a dry run, and the whole pipeline on tiny models.  PyTorch is 3 GB for each.
+LOWEST_PYTHON ?= python3.11
+NEWEST_PYTHON ?= python3.12
+
+.PHONY: test-versions
+test-versions: test-lowest test-newest ## test with the lowest and the newest versions (needs the network)
+
+.PHONY: test-lowest test-newest
+test-lowest: install
+	$(call test_versions,lowest,$(LOWEST_PYTHON),lowest-direct)
+test-newest: install
+	$(call test_versions,newest,$(NEWEST_PYTHON),highest)
+
+define test_versions
+	test -d .venv-$(1) || $(2) -m venv .venv-$(1)
+	$(BIN)/uv pip install --quiet --python .venv-$(1) --resolution $(3) --editable '.[dev]'
+	$(BIN)/uv pip list --quiet --python .venv-$(1) | grep -E '^(snakemake|torch|pydantic|pandas|pyarrow) '
+	PATH='$(CURDIR)/.venv-$(1)/bin':$$PATH python -m pytest --ignore tests/slurm \
+		--ignore tests/test_pins.py -m 'not slow' --numprocesses 2 $(PYTEST_ARGS)
+	.venv-$(1)/bin/snakemake --dry-run --quiet --config study=paper
+	.venv-$(1)/bin/snakemake --cores $(CORES) --forceall --config study=tiny
+endef
+
 .PHONY: test-slurm
 test-slurm: install ## run the tests on a real SLURM cluster (Debian 12, root: installs its packages)
 	tests/slurm/packages.sh

@@ -23,7 +23,7 @@ from model.config import ModelConfig
 from model.network.hvae import HVAE
 from model.randomness import Purpose, make_generator
 from model.training.provenance import describe, peak_memory_bytes
-from study.plan import Run, Study
+from study.planning.study import Run, Study
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
 MODELS = [  # dataset, variant, images per step on a CPU, on a GPU

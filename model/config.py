@@ -5,73 +5,88 @@ default must be given; fields with one are options, and an option at its default
 hash: adding an option to the code never retrains a finished run.
 """
 
+import ast
 import dataclasses
-import difflib
 import hashlib
+import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from model.network import layout
 from model.network.pooling import check_pooling
 from model.network.resolutions import single_resolution
 from model.network.sharing import repeat
+from model.validation import NO_OTHER_KEYS, validated
+from model.validation import ConfigError as ConfigError  # where every command looks for it
 
-T = TypeVar("T")
-_STRICT = ConfigDict(extra="forbid")
-
-
-class ConfigError(ValueError):
-    """A mistake of the user's in the configuration; its text is one line."""
+# The C dumper gives the same text as yaml.SafeDumper, ten times as fast; not every PyYAML has it.
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """An HVAE: its towers, its likelihood, and one field for each ablation."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = NO_OTHER_KEYS
 
-    image_size: int  # pixels, height = width
+    image_size: int
+    """height = width of the images, pixels"""
     image_channels: int
+    """channels of the images"""
     likelihood: Literal["bernoulli", "discretised_logistics"]
-    pixel_mean: float  # the network's input is (pixel - pixel_mean) / pixel_std
+    """of a pixel value: bernoulli (binary) or discretised_logistics (256 values)"""
+    pixel_mean: float
+    """the network's input is (pixel - pixel_mean) / pixel_std"""
     pixel_std: float
-    encoder: str  # bottom-up block string, see model/network/layout.py
-    decoder: str  # top-down block string
-    width: int  # channels of the residual state
-    zdim: int  # channels of each latent
-    zdim_multiple: int = 1  # more latents at the same depth: each has zdim x zdim_multiple channels
-    bottleneck_multiple: float = 0.25  # channels inside a block / width
-    num_mixtures: int = 10  # of discretised logistics
-    no_bias_above: int = 64  # no learnt initial state above this resolution
-    # Height = width of the central pixels that the likelihood covers (28 for MNIST); None: all.
+    """see pixel_mean"""
+    encoder: str
+    """bottom-up block string (model/network/layout.py)"""
+    decoder: str
+    """top-down block string (model/network/layout.py)"""
+    width: int
+    """channels of the residual state"""
+    zdim: int
+    """channels of each latent, before zdim_multiple"""
+    zdim_multiple: int = 1
+    """more latents at the same depth: each has zdim × zdim_multiple channels"""
+    bottleneck_multiple: float = 0.25
+    """channels inside a block / width"""
+    num_mixtures: int = 10
+    """mixture components of discretised_logistics"""
+    no_bias_above: int = 64
+    """no learnt initial state above this resolution, pixels"""
     likelihood_size: int | None = None
-    # x1 ... x4: blocks with weights of their own per plain block of the layout
+    """height = width of the central square that the likelihood scores, pixels; null: all"""
     blocks: int = 1
-    # weight sharing, r1 ... r20: applications of each plain block (sharing.py)
+    """x1 ... x4: blocks with weights of their own per plain block of the layout"""
     repeats: int = 1
-    # normalised residual state (state_norm.py)
+    """weight sharing, r1 ... r20: applications of each plain block (sharing.py)"""
     state_norm: Literal["none", "l2", "rms"] = "none"
-    # of the top-down blocks (cell.py)
+    """normalisation of the residual state: none, l2, rms (state_norm.py)"""
     cell: Literal["vdvae", "nvae", "markov"] = "vdvae"
-    # false: no "x +" in the blocks of both towers (residual.py)
+    """cell of the top-down blocks: vdvae, nvae, markov (cell.py)"""
     residual_cells: bool = True
-    # from bottom-up to top-down blocks (skip.py)
+    """whether the blocks of both towers add to the state that they get (residual.py)"""
     skip: Literal["last", "mirror"] = "last"
-    resolutions: Literal["multiple", "single"] = "multiple"  # resolutions.py
-    # features at the input (fourier.py), and their frequencies 2^n per value range or image
+    """which bottom-up output a top-down block sees: last or mirror (skip.py)"""
+    resolutions: Literal["multiple", "single"] = "multiple"
+    """multiple, or single: all blocks at the image's resolution (resolutions.py)"""
     fourier: Literal["none", "value", "position"] = "none"
+    """Fourier features at the input: none, of the pixels' value or position (fourier.py)"""
     fourier_exponents: tuple[int, ...] = (6, 7)
-    # or an orthonormal wavelet: haar, db2, ... (pooling.py)
+    """n of the Fourier features' frequencies 2^n, periods per range of values or per image"""
     pooling: str = "average"
-    # less memory, more time (gradient_checkpointing.py)
+    """between resolutions: average, or the low-pass of an orthonormal wavelet (pooling.py)"""
     gradient_checkpointing: bool = field(default=False, metadata={"affects_result": False})
+    """whether the backward pass computes each block again: less memory, more time"""
 
     def __post_init__(self) -> None:
         _require_positive(self, "image_size", "image_channels", "pixel_std", "width", "zdim")
@@ -79,65 +94,80 @@ class ModelConfig:
         _require_positive(self, "zdim_multiple")
         if int(self.width * self.bottleneck_multiple) < 1:
             raise ConfigError(
-                f"bottleneck_multiple {self.bottleneck_multiple} leaves no channel of "
-                f"width {self.width}"
+                f"{self.bottleneck_multiple} leaves no channel of width {self.width}",
+                "bottleneck_multiple",
+                "width",
             )
         if self.likelihood == "discretised_logistics" and self.image_channels != 3:
             raise ConfigError(
-                "likelihood discretised_logistics is for 3 channels, each given the ones before, "
-                f"not for image_channels: {self.image_channels}"
+                "discretised_logistics is for 3 channels, each given the ones before, "
+                f"not for image_channels: {self.image_channels}",
+                "likelihood",
+                "image_channels",
             )
         if self.likelihood_size is not None and not (
             0 < self.likelihood_size <= self.image_size
             and (self.image_size - self.likelihood_size) % 2 == 0
         ):
             raise ConfigError(
-                f"likelihood_size {self.likelihood_size} is no centred part of "
-                f"image_size {self.image_size}"
+                f"{self.likelihood_size} is no centred part of image_size {self.image_size}",
+                "likelihood_size",
+                "image_size",
             )
         if self.cell != "vdvae" and not self.residual_cells:
             raise ConfigError(
-                f"residual_cells: false makes every cell Markovian, so cell: {self.cell} has no "
-                "meaning with it; leave one of them out"
+                f"false makes every cell Markovian, so cell: {self.cell} has no meaning with it; "
+                "leave one of them out",
+                "residual_cells",
+                "cell",
             )
         self._check_fourier()
-        try:
+        self._check_towers()
+
+    def _check_towers(self) -> None:
+        with _about("encoder", "image_size"):
             layout.check_bottom_up(self.bottom_up, self.image_size)
-            resolutions = {b.resolution for b in self.bottom_up}
-            resolutions |= {b.output_resolution for b in self.bottom_up}
+        resolutions = {b.resolution for b in self.bottom_up}
+        resolutions |= {b.output_resolution for b in self.bottom_up}
+        with _about("decoder", "encoder", "image_size"):
             layout.check_top_down(self.top_down, self.image_size, resolutions)
+        with _about("pooling", "encoder", "decoder"):
             check_pooling(self.pooling, self.bottom_up, self.top_down)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
 
     def _check_fourier(self) -> None:
         if self.fourier == "none":
             return
         if not self.fourier_exponents or min(self.fourier_exponents) < 0:
-            raise ConfigError("fourier_exponents must be a list of integers n >= 0")
+            raise ConfigError("must be a list of integers n >= 0", "fourier_exponents", "fourier")
         if self.fourier == "value" and self.likelihood == "bernoulli":
             raise ConfigError(
-                "fourier: value is constant on binary data (likelihood bernoulli); "
-                "use fourier: position"
+                "value is constant on binary data (likelihood bernoulli); use fourier: position",
+                "fourier",
+                "likelihood",
             )
         # 2^n periods over 256 values, or over image_size pixels: at most half as many as samples.
         samples = 256 if self.fourier == "value" else self.image_size
         too_high = [n for n in self.fourier_exponents if 2**n > samples / 2]
         if too_high:
             raise ConfigError(
-                f"fourier_exponents {too_high} of {self.fourier} lie above the Nyquist limit: "
-                f"2^n may be at most {samples // 2}"
+                f"{too_high} of {self.fourier} lie above the Nyquist limit: "
+                f"2^n may be at most {samples // 2}",
+                "fourier_exponents",
+                "fourier",
+                "image_size",
             )
 
     @cached_property
     def bottom_up(self) -> tuple[layout.Block, ...]:
         """The encoder's blocks, with `blocks`, `repeats` and `resolutions` applied."""
-        return self._tower(self.encoder)
+        with _about("encoder"):
+            return self._tower(self.encoder)
 
     @cached_property
     def top_down(self) -> tuple[layout.Block, ...]:
         """The decoder's blocks, with `blocks`, `repeats` and `resolutions` applied."""
-        return self._tower(self.decoder)
+        with _about("decoder"):
+            return self._tower(self.decoder)
 
     def _tower(self, text: str) -> tuple[layout.Block, ...]:
         blocks = repeat(layout.multiply(layout.parse(text), self.blocks), self.repeats)
@@ -176,45 +206,63 @@ class ModelConfig:
 class TrainConfig:
     """The optimisation (openai/vdvae's, which the paper follows)."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = NO_OTHER_KEYS
 
-    iterations: int  # number of batches, whether their update is applied or skipped
-    batch_size: int  # images per update, over all GPUs
+    iterations: int
+    """batches to train on, whether their update is applied or skipped"""
+    batch_size: int
+    """images per update, over all GPUs"""
     learning_rate: float
+    """of AdamW, after the warm-up"""
     weight_decay: float
+    """of AdamW"""
     betas: tuple[float, float]
-    warmup_iterations: int  # the learning rate rises linearly, then stays
-    ema_rate: float  # of the averaged weights; warmed up as min(ema_rate, (1 + n) / (10 + n))
-    # The loss is in nats per image (Bernoulli) or nats per dimension (discretised logistics);
-    # gradient norms are of that loss.
-    gradient_clip: float  # the gradient is scaled to at most this norm
-    skip_threshold: float  # an update whose gradient norm exceeds this is skipped
-    diverged_after: int  # so many skipped updates in a row end the run as diverged
-    gpus: int = field(
-        default=1, metadata={"affects_result": False}
-    )  # or CPU processes; split a batch
-    validation_images: int  # the first so many images of the validation split
-    validate_every: int = field(metadata={"affects_result": False})  # iterations
-    log_every: int = field(metadata={"affects_result": False})  # iterations
+    """of AdamW"""
+    warmup_iterations: int
+    """iterations in which the learning rate rises linearly; then it stays"""
+    ema_rate: float
+    """of the averaged weights; warmed up as min(ema_rate, (1 + n) / (10 + n)) after n updates"""
+    # The norms are of the gradient of the loss in nats per image (bernoulli) or nats per dimension
+    # (discretised_logistics).
+    gradient_clip: float
+    """largest norm of the gradient (of nats per image; discretised_logistics: per dimension)"""
+    skip_threshold: float
+    """an update whose gradient norm, in the unit of gradient_clip, exceeds this is skipped"""
+    diverged_after: int
+    """so many skipped updates in a row end the run as diverged"""
+    gpus: int = field(default=1, metadata={"affects_result": False})
+    """processes that split each batch, one per GPU, or on the CPU"""
+    validation_images: int
+    """images of the validation split that are used: the first so many"""
+    validate_every: int = field(metadata={"affects_result": False})
+    """iterations between validations"""
+    log_every: int = field(metadata={"affects_result": False})
+    """iterations between rows of the training curve"""
 
     def __post_init__(self) -> None:
         _require_positive(self, "iterations", "batch_size", "learning_rate", "gradient_clip")
         _require_positive(self, "skip_threshold", "diverged_after", "validation_images")
         _require_positive(self, "validate_every", "log_every", "gpus")
         if self.gpus > self.batch_size:
-            raise ConfigError(f"gpus: {self.gpus} cannot split a batch_size of {self.batch_size}")
+            raise ConfigError(
+                f"{self.gpus} cannot split a batch_size of {self.batch_size}",
+                "gpus",
+                "batch_size",
+            )
         if not 0 <= self.ema_rate < 1:
-            raise ConfigError(f"ema_rate must be in [0, 1), not {self.ema_rate}")
+            raise ConfigError(f"must be in [0, 1), not {self.ema_rate}", "ema_rate")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """The evaluation on the whole test set; no part of a run's hash."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = NO_OTHER_KEYS
 
     batch_size: int
-    importance_samples: int  # K of the importance-weighted bound; 1 gives the one-sample bound
+    """images that are evaluated at a time"""
+    importance_samples: int
+    """samples K of the importance-weighted bound; 1 gives the one-sample bound"""
 
     def __post_init__(self) -> None:
         _require_positive(self, "batch_size", "importance_samples")
@@ -224,30 +272,30 @@ class EvaluateConfig:
 class ProbeConfig:
     """The samples whose statistics are compared with the test set's; no part of a run's hash."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = NO_OTHER_KEYS
 
-    num_samples: int  # per temperature
-    temperatures: tuple[float, ...]  # factors on the prior's sigma in every layer, ascending
+    num_samples: int
+    """samples per temperature"""
+    temperatures: tuple[float, ...]
+    """factors on the prior's sigma in every layer, ascending"""
 
     def __post_init__(self) -> None:
         if self.num_samples < 2:
-            raise ConfigError(f"num_samples must be at least 2, not {self.num_samples}")
+            raise ConfigError(f"must be at least 2, not {self.num_samples}", "num_samples")
         if (
             not self.temperatures
             or self.temperatures[0] <= 0
             or list(self.temperatures) != sorted(set(self.temperatures))
         ):
-            raise ConfigError(
-                "temperatures must be positive and ascending, not "
-                f"{', '.join(map(str, self.temperatures)) or 'none'}"
-            )
+            found = ", ".join(map(str, self.temperatures)) or "none"
+            raise ConfigError(f"must be positive and ascending, not {found}", "temperatures")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One run, fully resolved: what `results/{study}/runs/{run}/config.yaml` holds."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = NO_OTHER_KEYS
 
     dataset: str
     variant: str
@@ -259,9 +307,9 @@ class RunConfig:
     def load(cls, path: Path) -> "RunConfig":
         """Read a run's config.yaml; raises ConfigError, one line, for unknown or missing keys."""
         try:
-            return from_mapping(cls, yaml.safe_load(path.read_text()))
+            return validated(cls, yaml.safe_load(path.read_text()))
         except (OSError, ConfigError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: {error}") from None
+            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
 
     def dump(self) -> str:
         """The YAML text of this run, without the options that are at their default.
@@ -269,7 +317,8 @@ class RunConfig:
         So an option that is added to the code changes no file of a run that does not use it, and
         no job of such a run starts again.
         """
-        return yaml.safe_dump(_plain(self), sort_keys=False)
+        text: str = yaml.dump(_plain(self), Dumper=_Dumper, sort_keys=False)
+        return text
 
     @property
     def hash(self) -> str:
@@ -311,38 +360,29 @@ def _plain(value: Any) -> Any:
 def _require_positive(config: Any, *names: str) -> None:
     for name in names:
         if not getattr(config, name) > 0:
-            raise ConfigError(f"{name} must be positive, not {getattr(config, name)}")
+            raise ConfigError(f"must be positive, not {getattr(config, name)}", name)
 
 
-def from_mapping(cls: type[T], mapping: Mapping[str, Any]) -> T:
-    """Build a config dataclass from parsed YAML; raises ConfigError, one line, at a mistake."""
+@contextmanager
+def _about(*fields: str) -> Iterator[None]:
+    """A ValueError inside is a mistake in these fields, in the first one above all."""
     try:
-        return TypeAdapter(cls).validate_python(mapping)
-    except ValidationError as error:
-        # An unknown key first: it is why another one seems to be missing.
-        unknown = ("unexpected_keyword_argument", "extra_forbidden")
-        first = min(error.errors(), key=lambda e: e["type"] not in unknown)
-        *parents, key = [str(part) for part in first["loc"]] or ["config"]
-        place = f"{'.'.join(parents)}: " if parents else ""
-        if first["type"] in unknown:
-            known = _field_names(cls, parents)
-            raise ConfigError(f"{place}unknown key {key!r}{nearest(key, known)}") from None
-        if "error" in first.get("ctx", {}):  # raised by a __post_init__ of ours
-            place = "".join(f"{part}: " for part in first["loc"])
-            raise ConfigError(f"{place}{first['ctx']['error']}") from None
-        if first["type"] in ("missing", "missing_argument"):
-            raise ConfigError(f"{place}{key} is missing") from None
-        raise ConfigError(f"{place}{key}: {first['msg']}, found {first['input']!r}") from None
+        yield
+    except ConfigError:
+        raise  # of another field, on the way to these
+    except ValueError as error:
+        raise ConfigError(str(error).removeprefix(f"{fields[0]}: "), *fields) from None
 
 
-def _field_names(cls: Any, path: Iterable[str]) -> list[str]:
-    for part in path:
-        cls = next(f.type for f in dataclasses.fields(cls) if f.name == part)
-    return [f.name for f in dataclasses.fields(cls)]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the known name nearest to a misspelt one, or all of them."""
-    known = sorted(known)
-    match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else f"; known are {', '.join(known)}"
+def descriptions(config: type) -> dict[str, str]:
+    """What each field of a config dataclass means: the text below it, read from the source."""
+    (definition,) = ast.parse(inspect.getsource(config)).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        field.target.id: " ".join(ast.literal_eval(text.value).split())
+        for field, text in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }

@@ -8,7 +8,15 @@ import pytest
 import yaml
 from examples import tiny_run
 
-from model.config import ConfigError, RunConfig
+from model.config import (
+    ConfigError,
+    EvaluateConfig,
+    ModelConfig,
+    ProbeConfig,
+    RunConfig,
+    TrainConfig,
+    descriptions,
+)
 
 
 def test_a_run_config_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -60,6 +68,21 @@ def test_hash_is_the_same_for_ever() -> None:
         ("modle: {}", "unknown key 'modle'; did you mean 'model'?"),
         ("model: {widht: 3}", "model: unknown key 'widht'; did you mean 'width'?"),
         ("dataset: digits", "variant is missing"),
+        ("model: {width: wide}", "model.width: expected an integer, found 'wide'"),
+        ("model: {width: true}", "model.width: expected an integer, found true"),
+        ("model: {width: 8.0}", "model.width: expected an integer, found 8.0 (write 8)"),
+        ("model: {pixel_std: 1e2}", "model.pixel_std: expected a number, found '1e2' (YAML reads"),
+        ("model: {residual_cells: 1}", "model.residual_cells: expected true or false, found 1"),
+        ("model: {encoder: 8}", "model.encoder: expected text, found 8"),
+        ("model: {likelihood_size: [8]}", "model.likelihood_size: expected an integer, found [8]"),
+        ("model: {skip: lats}", "'lats' is none of last, mirror; did you mean 'last'?"),
+        ("model: {skip: off}", "model.skip: expected one of last, mirror, found false"),
+        ("train: {betas: 0.9}", "train.betas: expected a list, found 0.9"),
+        ("train: {betas: [0.9]}", "train.betas: expected more values, found [0.9]"),
+        ("train: {betas: [1, 2, 3]}", "train.betas: expected at most 2 values, found [1, 2, 3]"),
+        ("model: wide", "model: expected a mapping, found 'wide'"),
+        ("model:", "model: expected a mapping, found nothing"),
+        ("- model", 'expected a mapping, found ["model"]'),
         ("seed: [", "while parsing"),
     ],
 )
@@ -69,6 +92,49 @@ def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: str) -
     with pytest.raises(ConfigError, match=r"config\.yaml: ") as caught:
         RunConfig.load(path)
     assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_cannot_work_in_a_file_is_named_with_its_place(tmp_path: Path) -> None:
+    content = yaml.safe_load(tiny_run().dump())
+    content["model"]["width"] = 0
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=r"config\.yaml: model\.width: must be positive, not 0$"):
+        RunConfig.load(path)
+
+
+def test_an_integer_is_a_number_and_a_list_a_tuple(tmp_path: Path) -> None:
+    """In a file, 50 is 50.0: the two must not differ in hash, nor in the column's type."""
+    run = tiny_run(train={"gradient_clip": 50.0, "betas": (1.0, 0.9)})
+    path = tmp_path / "config.yaml"
+    path.write_text(run.dump().replace("50.0", "50").replace("- 1.0", "- 1"))
+    read = RunConfig.load(path)
+    assert (read.train.gradient_clip, read.train.betas) == (50.0, (1.0, 0.9))
+    assert isinstance(read.train.gradient_clip, float)
+    assert read.hash == run.hash
+
+
+def test_the_fast_dumper_writes_what_the_plain_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another text would start every run again."""
+    run = tiny_run(model={"fourier_exponents": (1, 2)}, variant="yes", train={"weight_decay": 1e-5})
+    text = run.dump()
+    monkeypatch.setattr("model.config._Dumper", yaml.SafeDumper)
+    assert run.dump() == text
+
+
+@pytest.mark.parametrize("config", [ModelConfig, TrainConfig, EvaluateConfig, ProbeConfig])
+def test_every_field_says_what_it_means(config: type) -> None:
+    meanings = descriptions(config)
+    assert list(meanings) == [field.name for field in dataclasses.fields(config)]
+    assert all(meaning and "\n" not in meaning for meaning in meanings.values())
+
+
+def test_results_readme_repeats_what_fields_mean() -> None:
+    text = (Path(__file__).parents[1] / "results" / "README.md").read_text()
+    for name, meaning in (descriptions(ModelConfig) | descriptions(TrainConfig)).items():
+        rows = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+        assert any(row.endswith(f"| {meaning} |") for row in rows), name
 
 
 def test_an_option_at_its_default_is_not_in_the_file() -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from examples import BINARY, MULTIPLE_32, RGB
 
 from model.config import ModelConfig, RunConfig, TrainConfig
+from model.measurement.bounds import TABLE as TEST
+from model.training.history import TABLE as HISTORY
 from study.__main__ import main
 
 DATASETS: dict[str, dict[str, Any]] = {
@@ -103,7 +104,8 @@ def write_run(
         "peak_memory_bytes": 2**30,
     }
     (directory / "train.json").write_text(json.dumps(training))
-    _write_history(directory, list(steps), nll_nats, random, diverges=status == "diverged")
+    diverges = status == "diverged"
+    _write_history(directory, list(steps), nll_nats, random, config.hash, diverges=diverges)
     _write_test(
         directory, config, nll_nats, random, num_images, importance_samples, dataset_version
     )
@@ -111,7 +113,7 @@ def write_run(
 
 
 def _write_history(
-    directory: Path, steps: list[int], nll_nats: float, random: Any, diverges: bool
+    directory: Path, steps: list[int], nll_nats: float, random: Any, hash_: str, *, diverges: bool
 ) -> None:
     noise = 0.002 * random.normal(size=len(steps))
     nll = nll_nats * (1 + 2 * np.exp(-np.array(steps) / 150) + noise)
@@ -125,14 +127,14 @@ def _write_history(
             "nll_nats": value + shift,
             "rate_nats": 0.25 * value,
             "distortion_nats": 0.75 * value,
-            "gradient_norm": 30.0 if split == "train" else np.nan,
+            "gradient_norm": 30.0 if split == "train" else None,
             "learning_rate": 2e-3,
             "skipped_updates": 0,
         }
         for step, value in zip(steps, nll, strict=True)
         for split, weights, shift in [("train", "raw", 1.0), ("valid", "ema", 0.0)]
     ]
-    pq.write_table(pa.Table.from_pylist(rows), directory / "history.parquet")
+    HISTORY.write(HISTORY.of_rows(rows), directory / "history.parquet", {"config_hash": hash_})
 
 
 def _write_test(
@@ -162,21 +164,17 @@ def _write_test(
     )
     metadata = {
         "dataset_version": dataset_version,
-        "split": "test",
-        "weights": "ema",
         "importance_samples": str(importance_samples),
-        "num_images": str(num_images),
-        "likelihood_dims": str(config.model.likelihood_dims),
         "config_hash": config.hash,
     }
-    pq.write_table(table.replace_schema_metadata(metadata), directory / "test.parquet")
+    TEST.write(table, directory / "test.parquet", metadata)
 
 
 def write_tables(results: Path, study: str = "fake") -> Path:
     """Collect all runs under `results` into its tables, by the command."""
     directories = sorted(map(str, results.glob("runs/*/*/seed*")))
     output = results / "tables"
-    assert main(["runs", "--study", study, "--output", str(output), *directories]) == 0
+    assert main(["collect", "--study", study, "--tables", str(output), *directories]) == 0
     return output
 
 
@@ -191,7 +189,7 @@ def write_ablation(
     path.parent.mkdir(exist_ok=True)
     content = {
         "study": "fake",
-        "ablation": name,
+        "name": name,
         "title": "Weight sharing & 100 % more",
         "description": "Blocks applied r times.",
         "variants": variants,
@@ -199,3 +197,9 @@ def write_ablation(
     }
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
+
+
+def write_output(results: Path, name: str = "sharing", output: str = "comparison") -> int:
+    """Write an output of an ablation, by the command; its exit code."""
+    ablation = str(results / "ablations" / f"{name}.yaml")
+    return main(["ablation", output, "--ablation", ablation, "--study-dir", str(results)])

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.config import nearest
 from model.data import published
 from model.data.archives import (
     Images,
@@ -30,6 +29,7 @@ from model.data.archives import (
     tar_images,
 )
 from model.data.sources import DataError, Source, raw_dir
+from model.validation import nearest
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")

@@ -162,3 +162,18 @@ CELEBA64 = Source(
         ),
     ),
 )
+
+PUBLISHED = {
+    source.dataset: source
+    for source in (
+        MNIST,
+        CIFAR10,
+        IMAGENET32,
+        IMAGENET64,
+        IMAGENET32_OLD,
+        IMAGENET64_OLD,
+        CELEBA64,
+    )
+}
+# Made of images that scikit-learn brings along: nothing is fetched.
+EMBEDDED = frozenset({"digits", "patches"})

@@ -1,24 +1,40 @@
-"""Bounds on the NLL of each image: one-sample, with the rate of each layer; importance-weighted."""
+"""Bounds on the NLL of each test image: one-sample, rate by layer, importance-weighted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
-from model.config import ConfigError, EvaluateConfig, RunConfig
-from model.files import atomic_write
+from model.config import EvaluateConfig
 from model.network.hvae import HVAE, HVAEOutput
 from model.randomness import Purpose, make_generator
-from model.training.checkpoints import Checkpoints
+from model.table import Table, column
 
-Weights = Literal["ema", "raw"]
+if TYPE_CHECKING:
+    from model.measurement.trained import Evaluation
+
+TABLE = Table(
+    name="test",
+    row="test image",
+    columns=[
+        column("image", pa.int32(), "index in the test set, from 0"),
+        column("nll_nats", pa.float64(), "one-sample bound on the NLL", "nats"),
+        column("rate_nats", pa.float64(), "rate: KL of all stochastic layers", "nats"),
+        column("distortion_nats", pa.float64(), "distortion: -log p(x | z)", "nats"),
+        column("iw_nll_nats", pa.float64(), "importance-weighted bound on the NLL", "nats"),
+        column(
+            "rate_per_layer_nats",
+            pa.list_(pa.float32()),
+            "rate of each stochastic layer, in the order of the top-down pass",
+            "nats",
+        ),
+    ],
+)
 
 
 @dataclass(frozen=True)
@@ -80,33 +96,23 @@ def image_bounds(
     return ImageBounds(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def load_model(run_dir: Path, run: RunConfig, weights: Weights, device: torch.device) -> HVAE:
-    """The run's model with its averaged weights, or with the raw ones out of its resume state."""
-    model = HVAE(run.model)
-    if weights == "ema":
-        tensors = load_file(run_dir / "model.safetensors")
-    else:
-        state = Checkpoints(run_dir / "state").load()
-        if state is None:
-            raise ConfigError(f"{run_dir}/state holds no resume state, so no raw weights")
-        tensors = state["model"]
-    model.load_state_dict(tensors)
-    return model.to(device).eval()
-
-
-def write_bounds(path: Path, bounds: ImageBounds, metadata: dict[str, str]) -> None:
-    """Write one row per image, with what a reader must know about them in the file's metadata."""
-    table = pa.table(
-        {
-            "image": pa.array(range(len(bounds.nll_nats)), pa.int32()),
-            "nll_nats": bounds.nll_nats.numpy(),
-            "rate_nats": bounds.rate_nats.numpy(),
-            "distortion_nats": bounds.distortion_nats.numpy(),
-            "iw_nll_nats": bounds.iw_nll_nats.numpy(),
-            "rate_per_layer_nats": pa.array(
-                list(bounds.rate_per_layer_nats.float().numpy()), pa.list_(pa.float32())
-            ),
-        }
-    ).replace_schema_metadata(metadata)
-    with atomic_write(path) as temporary:
-        pq.write_table(table, temporary)
+def rows(evaluation: "Evaluation") -> Iterator[dict[str, Any]]:
+    """One row per test image."""
+    run = evaluation.run
+    bounds = image_bounds(
+        run.model,
+        run.test_images,
+        evaluation.config,
+        run.config.seed,
+        progress=evaluation.show_progress,
+    )
+    columns = {
+        "nll_nats": bounds.nll_nats,
+        "rate_nats": bounds.rate_nats,
+        "distortion_nats": bounds.distortion_nats,
+        "iw_nll_nats": bounds.iw_nll_nats,
+        "rate_per_layer_nats": bounds.rate_per_layer_nats,
+    }
+    lists = [column.tolist() for column in columns.values()]
+    for image, values in enumerate(zip(*lists, strict=True)):
+        yield {"image": image, **dict(zip(columns, values, strict=True))}

@@ -4,20 +4,51 @@ Two of them: the energy that each resolution adds (Theorem 2's subspaces), and t
 distance between the histograms of pixel values.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from model.config import ModelConfig, ProbeConfig, RunConfig
+from model.config import ModelConfig, RunConfig
 from model.data.batches import binarise
-from model.measurement.samples import sample_rows
-from model.network.hvae import HVAE
+from model.network.likelihood import covered_pixels
 from model.network.pooling import embed, pool
 from model.randomness import Purpose, make_generator
+from model.table import Table, column
+
+if TYPE_CHECKING:
+    from model.measurement.trained import Probe
 
 BATCH_SIZE = 100  # images
+TABLE = Table(
+    name="instability",
+    row="temperature and resolution",
+    note="""Samples against all test images. The energy in the detail of resolution r is the mean
+square, over pixels and channels, of the image averaged to r × r minus the image averaged to
+r/2 × r/2; that of resolution 1 is the square of the mean. Energies of all resolutions add up to the
+mean square. Binary images count as grey levels 0 and 255, and samples are drawn from the pixels'
+probabilities. Pixels that the likelihood does not cover are black.""",
+    columns=[
+        column("temperature", pa.float64(), "factor on the prior's sigma in every layer"),
+        column("resolution", pa.int64(), "resolution whose detail the energy is of", "pixels"),
+        column("energy_samples", pa.float64(), "energy of samples, pixels in 0 ... 1, mean"),
+        column("energy_samples_standard_error", pa.float64(), "its standard error (ddof 1)"),
+        column("energy_test", pa.float64(), "the same energy of the test images"),
+        column(
+            "histogram_distance",
+            pa.float64(),
+            "Wasserstein-1 distance between the pixel histograms of samples and test images; one "
+            "number per temperature",
+            "grey levels",
+        ),
+        column("num_samples", pa.int64(), "samples of each temperature"),
+        column("num_images", pa.int64(), "test images"),
+    ],
+)
 
 
 def energy_per_resolution(images: Tensor) -> dict[int, Tensor]:
@@ -48,22 +79,12 @@ def histogram_distance(first: Tensor, second: Tensor) -> float:
     return float((first.cumsum(1) - second.cumsum(1)).abs().sum(1).mean())
 
 
-def scored_pixels(images: Tensor, config: ModelConfig) -> Tensor:
-    """The central pixels of images [..., H, W] that the likelihood scores.
-
-    Those around them are padding in the data, and anything in samples.
-    """
-    size = config.likelihood_size or config.image_size
-    margin = (config.image_size - size) // 2
-    return images[..., margin : margin + size, margin : margin + size]
-
-
 @dataclass(frozen=True)
 class Statistics:
     """What samples and test images are compared in."""
 
     energies: dict[int, Tensor]  # resolution -> [N], of pixel values scaled to 0 ... 1
-    histogram: Tensor  # [C, 256], of the scored pixels
+    histogram: Tensor  # [C, 256], of the pixels that the likelihood covers
 
 
 def statistics(images: Tensor, config: ModelConfig) -> Statistics:
@@ -71,45 +92,36 @@ def statistics(images: Tensor, config: ModelConfig) -> Statistics:
 
     Binary values count as grey levels 0 and 255.
     """
-    scored = scored_pixels(images, config)
+    covered = covered_pixels(images, config)
     if config.likelihood == "bernoulli":
-        scored = 255 * scored
-    margin = (config.image_size - scored.shape[-1]) // 2
+        covered = 255 * covered
+    margin = (config.image_size - covered.shape[-1]) // 2
     parts = [
-        # Black around the scored pixels, as in the data, so that resolutions are the model's.
+        # Black around the covered pixels, as in the data, so that resolutions are the model's.
         energy_per_resolution(pad(part.double() / 255, [margin] * 4))
-        for part in scored.split(BATCH_SIZE)  # in parts: float64 needs 8 times the memory
+        for part in covered.split(BATCH_SIZE)  # in parts: float64 needs 8 times the memory
     ]
     energies = {r: torch.cat([part[r] for part in parts]) for r in parts[0]}
-    return Statistics(energies, histogram(scored))
+    return Statistics(energies, histogram(covered))
 
 
-def sample_images(model: HVAE, config: ProbeConfig, seed: int) -> Tensor:
-    """Samples as `HVAE.sample` gives them, uint8 [temperatures, num_samples, C, H, W].
-
-    Sample i has the same noise at every temperature.
-    """
-    batches = torch.arange(config.num_samples).split(BATCH_SIZE)
-    return torch.cat(
-        [
-            sample_rows(model, list(config.temperatures), len(batch), seed, index)
-            for index, batch in enumerate(batches)
-        ],
-        dim=1,
-    )
+def rows(probe: "Probe") -> list[dict[str, Any]]:
+    """One row per temperature and resolution."""
+    run, temperatures = probe.run, probe.config.temperatures
+    return temperature_rows(temperatures, probe.samples, run.test_images, run.config)
 
 
 def temperature_rows(
-    samples: Tensor, test_images: Tensor, run: RunConfig, config: ProbeConfig
-) -> list[dict[str, object]]:
-    """One row per temperature and resolution: statistics of the samples and of the test images.
+    temperatures: Sequence[float], samples: Tensor, test_images: Tensor, run: RunConfig
+) -> list[dict[str, Any]]:
+    """Statistics of samples uint8 [temperatures, N, C, H, W] and of the test images.
 
-    Samples uint8 [temperatures, N, C, H, W] of binary data are probabilities: pixels are drawn with
-    them, with the same random numbers at every temperature.
+    Samples of binary data are probabilities: pixels are drawn with them, with the same random
+    numbers at every temperature.
     """
     test = statistics(test_images, run.model)
-    rows: list[dict[str, object]] = []
-    for temperature, images in zip(config.temperatures, samples, strict=True):
+    rows: list[dict[str, Any]] = []
+    for temperature, images in zip(temperatures, samples, strict=True):
         if run.model.likelihood == "bernoulli":
             images = binarise(images, make_generator(run.seed, Purpose.SAMPLING, 2))
         of_samples = statistics(images, run.model)

@@ -1,5 +1,7 @@
 """Unconditional samples of a model over a row of temperatures."""
 
+from collections.abc import Sequence
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -7,9 +9,11 @@ from torch import Tensor
 from model.network.hvae import HVAE
 from model.randomness import Purpose, make_generator
 
+BATCH_SIZE = 100  # images
+
 
 def sample_rows(
-    model: HVAE, temperatures: list[float], columns: int, seed: int, batch: int = 0
+    model: HVAE, temperatures: Sequence[float], columns: int, seed: int, batch: int = 0
 ) -> Tensor:
     """Samples uint8 [rows, columns, C, H, W], one row per temperature, from one set of noise.
 
@@ -24,6 +28,23 @@ def sample_rows(
         pixels_of = make_generator(seed, Purpose.SAMPLING, 1, batch, device=device)
         rows.append(model.sample(columns, pixels_of, temperature=temperature, noise=noise).cpu())
     return torch.stack(rows)
+
+
+def sample_images(
+    model: HVAE, temperatures: Sequence[float], num_samples: int, seed: int
+) -> Tensor:
+    """Samples as `HVAE.sample` gives them, uint8 [temperatures, num_samples, C, H, W].
+
+    Sample i has the same noise at every temperature.
+    """
+    batches = torch.arange(num_samples).split(BATCH_SIZE)
+    return torch.cat(
+        [
+            sample_rows(model, temperatures, len(batch), seed, index)
+            for index, batch in enumerate(batches)
+        ],
+        dim=1,
+    )
 
 
 def image_grid(rows: Tensor, magnification: int) -> Image.Image:

@@ -7,7 +7,9 @@ pass that is not measured has neither their cost nor other numbers.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -16,11 +18,74 @@ from model.network.blocks import TopDownBlock
 from model.network.hvae import HVAE
 from model.network.layout import Block
 from model.randomness import Purpose, make_generator
+from model.table import Table, column
+
+if TYPE_CHECKING:
+    from model.measurement.trained import Probe
 
 BATCH_SIZE = 100  # images; the paper shows the deviation over 10 batches of 100
 NUM_BATCHES = 10
 SMALLEST_STATE = (
     1e-8  # backward errors are relative to the state: below this norm they mean nothing
+)
+
+
+TABLE = Table(
+    name="state_norms",
+    row="tower and applied block",
+    note="""The norms of figure 5: Euclidean, over channels and pixels of an image, in a posterior
+pass over the first 10 batches of 100 test images (as many whole batches as there are), averaged
+weights.""",
+    columns=[
+        column("tower", pa.string(), "bottom-up or top-down"),
+        column("block", pa.int64(), "applied block, from 0, in the order of the tower's pass"),
+        column("resolution", pa.int64(), "height = width of the state after the block", "pixels"),
+        column("repeat", pa.int64(), "which application of its weights the block is, from 0"),
+        column("norm", pa.float64(), "norm of the state after the block, mean over images"),
+        column(
+            "norm_standard_deviation",
+            pa.float64(),
+            "standard deviation of that norm over images (ddof 1)",
+        ),
+        column(
+            "norm_batch_standard_deviation",
+            pa.float64(),
+            "standard deviation of its means over batches (ddof 1); NaN for one batch",
+        ),
+        column(
+            "norm_in",
+            pa.float64(),
+            "norm of the state x that the block gets, after mixing in; of Z_0 for the first "
+            "top-down block",
+        ),
+        column(
+            "backward_error_prior",
+            pa.float64(),
+            "norm of the prior features / norm of x, mean over images; null for bottom-up",
+        ),
+        column(
+            "backward_error_prior_batch_standard_deviation",
+            pa.float64(),
+            "standard deviation of its means over batches (ddof 1)",
+        ),
+        column(
+            "backward_error_latent",
+            pa.float64(),
+            "norm of (prior features + projected latent) / norm of x; null for bottom-up",
+        ),
+        column(
+            "backward_error_latent_batch_standard_deviation",
+            pa.float64(),
+            "standard deviation of its means over batches (ddof 1)",
+        ),
+        column(
+            "num_masked",
+            pa.int64(),
+            "images in no backward error, norm of x below 1e-8; null for bottom-up",
+        ),
+        column("num_images", pa.int64(), "test images that the means are over"),
+        column("num_batches", pa.int64(), "batches that they are split into"),
+    ],
 )
 
 
@@ -124,7 +189,12 @@ def state_norms(model: HVAE, images: Tensor, noise: Sequence[Tensor]) -> StateNo
     )
 
 
-def block_rows(model: HVAE, images: Tensor, seed: int) -> list[dict[str, object]]:
+def rows(probe: "Probe") -> list[dict[str, Any]]:
+    """One row per applied block, on the test images."""
+    return block_rows(probe.run.model, probe.run.test_images, probe.run.config.seed)
+
+
+def block_rows(model: HVAE, images: Tensor, seed: int) -> list[dict[str, Any]]:
     """One row per applied block of both towers, over the first 10 batches of 100 images.
 
     Where there are fewer images it is as many whole batches as there are, or one smaller batch.
@@ -150,7 +220,7 @@ def _tower_rows(
     blocks: Sequence[Block],
     norms: Sequence[TowerNorms],
     steps: Sequence[StateNorms],
-) -> Iterator[dict[str, object]]:
+) -> Iterator[dict[str, Any]]:
     applied = [(block.output_resolution, r) for block in blocks for r in range(block.repeats)]
     for index, (resolution, repeat) in enumerate(applied):
         state_out = [n.state_out[:, index] for n in norms]  # [B] per batch

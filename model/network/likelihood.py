@@ -19,13 +19,13 @@ class Bernoulli(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.likelihood_size = config.likelihood_size or config.image_size
+        self.config = config
         self.out_conv = nn.Conv2d(config.width, config.image_channels, kernel_size=1)
 
     def distortion_nats(self, features: Tensor, images: Tensor) -> Tensor:
         """-log p(x | z) in nats per image [B], of images uint8 [B, C, H, W] with values 0 and 1."""
-        logits = _centre(self.out_conv(features), self.likelihood_size)
-        targets = _centre(images, self.likelihood_size).to(logits.dtype)
+        logits = covered_pixels(self.out_conv(features), self.config)
+        targets = covered_pixels(images, self.config).to(logits.dtype)
         return binary_cross_entropy_with_logits(logits, targets, reduction="none").sum((1, 2, 3))
 
     def decode(self, features: Tensor, generator: Generator) -> Tensor:
@@ -44,7 +44,7 @@ class DiscretisedLogistics(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.num_mixtures = config.num_mixtures
-        self.likelihood_size = config.likelihood_size or config.image_size
+        self.config = config
         self.out_conv = nn.Conv2d(config.width, 10 * config.num_mixtures, kernel_size=1)
 
     def _mixture(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -58,9 +58,9 @@ class DiscretisedLogistics(nn.Module):
 
     def distortion_nats(self, features: Tensor, images: Tensor) -> Tensor:
         """-log p(x | z) in nats per image [B], of images uint8 [B, 3, H, W] in 0 ... 255."""
-        features = _centre(features, self.likelihood_size)
+        features = covered_pixels(features, self.config)
         logits, means, log_scales, coefficients = self._mixture(features)
-        x = _centre(images, self.likelihood_size).to(means.dtype)
+        x = covered_pixels(images, self.config).to(means.dtype)
         x = ((x - 127.5) / 127.5)[:, :, None]  # [B, 3, 1, H, W] in -1 ... 1
         red, green = x[:, 0], x[:, 1]
         means = torch.stack(
@@ -107,7 +107,11 @@ def _discretised_logistic(x: Tensor, means: Tensor, log_scales: Tensor) -> Tenso
     return torch.where(x < -0.999, at_zero, torch.where(x > 0.999, at_255, inside))
 
 
-def _centre(x: Tensor, size: int) -> Tensor:
-    """The central `size` x `size` pixels of [B, C, H, W]."""
+def covered_pixels(x: Tensor, config: ModelConfig) -> Tensor:
+    """The central pixels of [..., H, W] that the likelihood covers.
+
+    Those around them are padding in the data, and anything in samples.
+    """
+    size = config.likelihood_size or config.image_size
     margin = (x.shape[-1] - size) // 2
     return x[..., margin : margin + size, margin : margin + size]

@@ -11,8 +11,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save
 from torch import Tensor
@@ -22,10 +20,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from model.config import EvaluateConfig, RunConfig
 from model.data.batches import TrainingBatches
-from model.files import atomic_write, write_bytes, write_text
+from model.files import write_bytes, write_text
 from model.measurement.bounds import image_bounds
 from model.network.hvae import HVAE
 from model.randomness import Purpose, make_generator
+from model.training import history
 from model.training.checkpoints import Checkpoints
 from model.training.ema import Ema
 from model.training.provenance import describe, peak_memory_bytes
@@ -34,19 +33,6 @@ from model.training.ranks import STOP_SIGNALS, Ranks
 log = logging.getLogger(__name__)
 
 VALIDATION_BATCH = 100  # images; the noise of validation depends on it
-HISTORY_SCHEMA = pa.schema(
-    {
-        "step": pa.int64(),
-        "split": pa.string(),
-        "weights": pa.string(),
-        "nll_nats": pa.float64(),
-        "rate_nats": pa.float64(),
-        "distortion_nats": pa.float64(),
-        "gradient_norm": pa.float64(),
-        "learning_rate": pa.float64(),
-        "skipped_updates": pa.int64(),
-    }
-)
 
 
 @dataclass
@@ -276,9 +262,8 @@ def write_results(run_dir: Path, training: Training) -> None:
     run, progress = training.run, training.progress
     tensors = {k: v.contiguous().cpu() for k, v in training.ema.model.state_dict().items()}
     write_bytes(run_dir / "model.safetensors", save(tensors, {"config_hash": run.hash}))
-    history = pa.Table.from_pylist(progress.history, schema=HISTORY_SCHEMA)
-    with atomic_write(run_dir / "history.parquet") as temporary:
-        pq.write_table(history, temporary)
+    curve = history.TABLE.of_rows(progress.history)
+    history.TABLE.write(curve, run_dir / "history.parquet", {"config_hash": run.hash})
     is_cuda = training.device.type == "cuda"
     summary = {
         "status": training.status,

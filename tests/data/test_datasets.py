@@ -24,6 +24,7 @@ from PIL import Image
 from model.data.__main__ import main
 from model.data.arrays import load_images, load_info, preprocess
 from model.data.datasets import DATASETS, SPLITS, Dataset, dataset_named, hold_out
+from model.data.published import EMBEDDED, PUBLISHED
 from model.data.sources import DataError, RawFile, Source, sha256_of
 
 REPOSITORY = Path(__file__).parents[2]
@@ -457,3 +458,9 @@ def test_imagenet64_is_made_in_less_memory_than_its_images(tmp_path: Path) -> No
     result = python(LIMITED, str(tmp_path), "200", "40000")
     assert result.returncode == 0, result.stderr
     assert load_info(tmp_path, "imagenet64").num_images["train"] == 35_000
+
+
+def test_the_datasets_that_are_fetched_are_those_with_published_files() -> None:
+    published = {name: d.raw for name, d in DATASETS.items() if d.raw is not None}
+    assert published == PUBLISHED
+    assert DATASETS.keys() - PUBLISHED.keys() == EMBEDDED

@@ -97,22 +97,12 @@ def test_test_parquet_has_every_image_and_says_what_it_is(trained: Path, data_di
     np.testing.assert_allclose(layers.sum(1), frame.rate_nats, rtol=1e-4)
     metadata = pq.read_schema(trained / "test.parquet").metadata
     assert metadata[b"importance_samples"] == b"3"
-    assert metadata[b"weights"] == b"ema"
-    assert metadata[b"num_images"] == b"300"
-    assert metadata[b"likelihood_dims"] == b"64"
+    assert metadata[b"table"] == b"test"
+    assert metadata[b"dataset_version"]
     assert metadata[b"config_hash"].decode() == tiny_run().hash
     first = (trained / "test.parquet").read_bytes()
     assert main([*command, "--importance-samples", "3"]) == 0
     assert (trained / "test.parquet").read_bytes() == first
-
-
-def test_raw_weights_come_from_the_resume_state(trained: Path, data_dir: Path) -> None:
-    output = trained / "raw.parquet"
-    command = [str(trained), "--data-dir", str(data_dir), "--device", "cpu"]
-    assert main([*command, "--weights", "raw", "--output", str(output)]) == 0
-    assert main(command) == 0
-    raw, ema = pd.read_parquet(output), pd.read_parquet(trained / "test.parquet")
-    assert not np.allclose(raw.nll_nats, ema.nll_nats)
 
 
 def test_missing_weights_are_one_line(
@@ -121,12 +111,10 @@ def test_missing_weights_are_one_line(
     (tmp_path / "config.yaml").write_text(tiny_run().dump())
     assert main([str(tmp_path), "--data-dir", str(data_dir), "--importance-samples", "0"]) == 1
     assert main([str(tmp_path), "--data-dir", str(data_dir)]) == 1
-    assert main([str(tmp_path), "--data-dir", str(data_dir), "--weights", "raw"]) == 1
     errors = capsys.readouterr().err.strip().splitlines()
-    assert len(errors) == 3
+    assert len(errors) == 2
     assert "importance_samples must be positive" in errors[0]
     assert "model.safetensors" in errors[1]
-    assert "no resume state" in errors[2]
 
 
 def test_samples_are_a_picture_with_one_row_per_temperature(trained: Path) -> None:

@@ -12,12 +12,12 @@ from model.measurement.instability import (
     energy_per_resolution,
     histogram,
     histogram_distance,
-    sample_images,
-    scored_pixels,
     statistics,
     temperature_rows,
 )
+from model.measurement.samples import sample_images
 from model.network.hvae import HVAE
+from model.network.likelihood import covered_pixels
 
 TEMPERATURES = (0.3, 1.0)
 
@@ -83,13 +83,13 @@ def test_histogram_distance_is_wasserstein_1_in_grey_levels() -> None:
     assert shifted == pytest.approx(10)
 
 
-def test_unscored_pixels_have_no_effect() -> None:
+def test_uncovered_pixels_have_no_effect() -> None:
     config = tiny_config(likelihood_size=4)
     images = random_images(6, 1, 8) % 2
     noisy = images.clone()
     noisy[..., :2, :] = 1 - noisy[..., :2, :]
     noisy[..., :, 6:] = 1 - noisy[..., :, 6:]
-    assert torch.equal(scored_pixels(noisy, config), images[..., 2:6, 2:6])
+    assert torch.equal(covered_pixels(noisy, config), images[..., 2:6, 2:6])
     one, other = statistics(images, config), statistics(noisy, config)
     assert torch.equal(one.histogram, other.histogram)
     assert list(one.energies) == [8, 4, 2, 1]  # the model's resolutions, not those of the part
@@ -99,9 +99,9 @@ def test_unscored_pixels_have_no_effect() -> None:
 
 def test_samples_share_their_noise_between_temperatures_and_not_between_batches() -> None:
     model = example_model()
-    both = sample_images(model, ProbeConfig(num_samples=150, temperatures=TEMPERATURES), seed=3)
+    both = sample_images(model, TEMPERATURES, 150, seed=3)
     assert both.shape == (2, 150, 1, 8, 8)
-    alone = sample_images(model, ProbeConfig(num_samples=150, temperatures=(1.0,)), seed=3)
+    alone = sample_images(model, (1.0,), 150, seed=3)
     assert torch.equal(both[1], alone[0])
     assert not torch.equal(both[0], both[1])
     assert not torch.equal(both[:, :50], both[:, 100:])
@@ -114,11 +114,10 @@ def test_samples_share_their_noise_between_temperatures_and_not_between_batches(
 def test_rows_of_binary_images_follow_from_their_white_pixels() -> None:
     """Binary x: sum of energies = mean of x^2 = share of white; the histogram has nothing else."""
     run = tiny_run()
-    config = ProbeConfig(num_samples=150, temperatures=TEMPERATURES)
     test_images = random_images(40, 1, 8) % 2
     test_images[:20] = 0
-    samples = sample_images(example_model(), config, seed=3)
-    rows = temperature_rows(samples, test_images, run, config)
+    samples = sample_images(example_model(), TEMPERATURES, 150, seed=3)
+    rows = temperature_rows(TEMPERATURES, samples, test_images, run)
     assert [(r["temperature"], r["resolution"]) for r in rows] == [
         (t, r) for t in TEMPERATURES for r in (1, 2, 4, 8)
     ]
@@ -139,8 +138,7 @@ def test_rows_of_binary_images_follow_from_their_white_pixels() -> None:
 def test_identical_images_have_equal_statistics() -> None:
     run = tiny_run()
     images = random_images(30, 1, 8) % 2
-    config = ProbeConfig(num_samples=30, temperatures=(1.0,))
-    for row in temperature_rows(255 * images[None], images, run, config):
+    for row in temperature_rows((1.0,), 255 * images[None], images, run):
         assert row["energy_samples"] == row["energy_test"]
         assert row["histogram_distance"] == 0
 
@@ -148,8 +146,8 @@ def test_identical_images_have_equal_statistics() -> None:
 @pytest.mark.parametrize(
     ("num_samples", "temperatures", "message"),
     [
-        (1, (1.0,), "num_samples must be at least 2"),
-        (10, (), "temperatures must be positive and ascending, not none"),
+        (1, (1.0,), "num_samples: must be at least 2"),
+        (10, (), "temperatures: must be positive and ascending, not none"),
         (10, (0.0, 1.0), "not 0.0, 1.0"),
         (10, (1.0, 0.5), "not 1.0, 0.5"),
         (10, (0.5, 0.5), "not 0.5, 0.5"),

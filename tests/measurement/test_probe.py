@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -14,16 +15,17 @@ from written_results import write_ablation
 from model.probe import main as probe
 from model.train import main as train
 from study.__main__ import main
-from study.instability import energy_deviation, nearest_temperature
-from study.instability_figure import draw_instability
-from study.norms import segments
-from study.norms_figure import draw_norms
-from study.probes import INSTABILITY, NORMS, PROBE
-from study.samples_figure import draw_samples
+from study.figures import instability, samples, state_norms
+from study.planning.ablation import Ablation
+from study.results import StudyResults
+from study.tables import norm_segments, temperatures
+from study.tables.identity import NAMES
+from study.tables.norm_segments import segments
+from study.tables.temperatures import energy_deviation, nearest_temperature
 
 RUNS = {"x1": {}, "r3": {"repeats": 3}}
 SAMPLES = ["--num-samples", "30", "--temperatures", "0.25", "0.5", "1"]
-FILES = ["instability.parquet", "probe.parquet", "samples.npy"]
+FILES = ["instability.parquet", "state_norms.parquet", "samples.npy"]
 
 
 def probe_run(directory: Path, data_dir: Path, *options: str) -> int:
@@ -54,17 +56,19 @@ def copy(probed: Path, tmp_path: Path) -> Path:
 
 def collect(results: Path) -> int:
     directories = [str(path) for path in results.glob("runs/*/*/seed*")]
-    return main(["probes", "--study", "s", "--output", str(results / "tables"), *directories])
+    tables = str(results / "tables")
+    return main(["collect", "--runs", "probed", "--study", "s", "--tables", tables, *directories])
 
 
 def draw(results: Path) -> int:
-    return main(
-        [
-            *("probe-figures", "--ablations", str(results / "ablations/sharing.yaml")),
-            *("--tables", str(results / "tables"), "--runs", str(results / "runs")),
-            *("--figures", str(results / "figures")),
-        ]
-    )
+    ablation = str(results / "ablations/sharing.yaml")
+    return main(["figures", "--ablations", ablation, "--study-dir", str(results)])
+
+
+def drawn(module: ModuleType, results: Path, variant: str) -> Figure:
+    """A figure of one variant."""
+    path = write_ablation(results, {"digits": [variant]}, f"only-{variant}")
+    return module.draw([Ablation.load(path)], StudyResults.of_study(results))
 
 
 def table(results: Path, name: str) -> pd.DataFrame:
@@ -73,13 +77,12 @@ def table(results: Path, name: str) -> pd.DataFrame:
 
 def test_files_say_what_they_are_and_are_the_same_bytes_again(probed: Path, data_dir: Path) -> None:
     directory = probed / "runs/digits/r3/seed0"
-    for name in ("probe.parquet", "instability.parquet"):
+    for name in ("state_norms.parquet", "instability.parquet"):
         metadata = pq.read_schema(directory / name).metadata
         assert metadata[b"config_hash"].decode() == tiny_run(model=RUNS["r3"]).hash
-        assert metadata[b"weights"] == b"ema"
-        assert metadata[b"split"] == b"test"
+        assert metadata[b"num_samples"] == b"30"
         assert metadata[b"dataset_version"]
-    blocks = pd.read_parquet(directory / "probe.parquet")
+    blocks = pd.read_parquet(directory / "state_norms.parquet")
     assert list(blocks["tower"]) == ["bottom-up"] * 11 + ["top-down"] * 11
     assert set(blocks["num_images"]) == {300}  # of the digits' 300 test images
     assert np.load(directory / "samples.npy").shape == (3, 8, 1, 8, 8)
@@ -95,25 +98,37 @@ def test_mistakes_are_one_line_and_write_nothing(
     assert probe_run(tmp_path, data_dir) == 1
     assert probe_run(tmp_path, data_dir, "--num-samples", "1") == 1
     assert probe_run(tmp_path, data_dir, "--temperatures", "1", "0.5") == 1
-    assert probe_run(tmp_path, tmp_path / "nothing") == 1
     errors = capsys.readouterr().err.strip().splitlines()
-    assert len(errors) == 4
-    for error, text in zip(
-        errors, ["model.safetensors", "num_samples", "ascending", "dataset.json"], strict=True
-    ):
+    assert len(errors) == 3
+    for error, text in zip(errors, ["model.safetensors", "num_samples", "ascending"], strict=True):
         assert error.startswith("error: ")
         assert text in error
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
+def test_missing_data_is_one_line_and_writes_nothing(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = copy / "runs/digits/r3/seed0"
+    before = [(directory / name).read_bytes() for name in FILES]
+    assert probe_run(directory, tmp_path / "nothing") == 1
+    error = capsys.readouterr().err
+    assert "dataset.json" in error
+    assert error.count("\n") == 1
+    assert [(directory / name).read_bytes() for name in FILES] == before
+
+
 def test_tables_are_typed_and_hold_all_rows_of_the_runs(probed: Path) -> None:
-    for name, schema in [("probe", PROBE), ("instability", INSTABILITY), ("norms", NORMS)]:
+    for name, owner in [("norm_segments", norm_segments), ("temperatures", temperatures)]:
         stored = pq.read_schema(probed / "tables" / f"{name}.parquet")
-        assert stored.equals(schema, check_metadata=True)
-    blocks = table(probed, "probe")
+        assert stored.names == [*NAMES, *owner.TABLE.schema.names]
+        for field in owner.TABLE.schema:
+            assert stored.field(field.name).type == field.type
+            assert stored.field(field.name).metadata == field.metadata
+    blocks = table(probed, "state_norms")
     assert list(dict.fromkeys(blocks["variant"])) == ["r3", "x1"]
     for variant in RUNS:
-        own = pd.read_parquet(probed / f"runs/digits/{variant}/seed0/probe.parquet")
+        own = pd.read_parquet(probed / f"runs/digits/{variant}/seed0/state_norms.parquet")
         rows = blocks[blocks["variant"] == variant].reset_index(drop=True)
         pd.testing.assert_frame_equal(rows[own.columns], own, check_dtype=False)
     assert blocks.loc[blocks["tower"] == "bottom-up", "num_masked"].isna().all()
@@ -156,16 +171,15 @@ def test_a_normalised_state_does_not_rise() -> None:
 
 
 def test_norms_of_a_trained_run_agree_with_its_probe(probed: Path) -> None:
-    rows = table(probed, "norms").query("variant == 'r3' and tower == 'top-down'")
+    rows = table(probed, "norm_segments").query("variant == 'r3' and tower == 'top-down'")
     assert list(rows["resolution"]) == [1, 4, 8]
     assert list(rows["num_blocks"]) == [3, 4, 4]
-    norm = (
-        table(probed, "probe").query("variant == 'r3' and tower == 'top-down'")["norm"].to_numpy()
-    )
+    blocks = table(probed, "state_norms").query("variant == 'r3' and tower == 'top-down'")
+    norm = blocks["norm"].to_numpy()
     rises = norm[1:] > norm[:-1] * 1.0001
     assert list(rows["num_rising"]) == [rises[:2].sum(), rises[3:6].sum(), rises[7:].sum()]
     np.testing.assert_allclose(rows["jump_ratio"][1:], [norm[3] / norm[2], norm[7] / norm[6]])
-    text = (probed / "tables/norms.md").read_text()
+    text = (probed / "tables/norm_segments.md").read_text()
     total = rises[[0, 1, 3, 4, 5, 7, 8, 9]].sum()
     assert f"{total} of 8 ({total / 8:.0%}".replace("%", " %") in text
     assert f"1→4: ×{norm[3] / norm[2]:.2f} ({norm[3] / norm[2] / 4:.2f})" in text
@@ -184,18 +198,18 @@ def test_the_nearest_temperature_is_that_of_the_energies(probed: Path) -> None:
     assert nearest_temperature(one) == 0.5
     rows = table(probed, "instability").query("variant == 'x1'")
     nearest = nearest_temperature(rows)
-    assert f"| {nearest:g} (nearest)" in (probed / "tables/instability.md").read_text()
+    assert f"| {nearest:g} (nearest)" in (probed / "tables/temperatures.md").read_text()
 
 
 def test_a_missing_foreign_or_damaged_file_is_one_line(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = copy / "runs/digits/r3/seed0"
-    (directory / "probe.parquet").unlink()
+    (directory / "state_norms.parquet").unlink()
     assert collect(copy) == 1
-    shutil.copy(copy / "runs/digits/x1/seed0/probe.parquet", directory)
+    shutil.copy(copy / "runs/digits/x1/seed0/state_norms.parquet", directory)
     assert collect(copy) == 1
-    (directory / "probe.parquet").write_bytes(b"no parquet")
+    (directory / "state_norms.parquet").write_bytes(b"no parquet")
     assert collect(copy) == 1
     (directory / "samples.npy").write_bytes(b"no array")
     assert draw(copy) == 1
@@ -204,7 +218,8 @@ def test_a_missing_foreign_or_damaged_file_is_one_line(
     (directory / "samples.npy").unlink()
     assert draw(copy) == 1
     errors = capsys.readouterr().err.strip().splitlines()
-    wanted = ["first", "probe this run again", "probe.parquet", "samples.npy", "3 temperatures"]
+    wanted = ["first", "probe this run again", "state_norms.parquet"]
+    wanted += ["samples.npy", "3 temperatures"]
     assert len(errors) == 6
     for error, text in zip(errors, [*wanted, "samples.npy is missing"], strict=True):
         assert error.startswith("study: ")
@@ -214,7 +229,8 @@ def test_a_missing_foreign_or_damaged_file_is_one_line(
 def test_figures_are_the_same_bytes_again(copy: Path) -> None:
     assert draw(copy) == 0
     before = {path.name: path.read_bytes() for path in (copy / "figures").iterdir()}
-    names = [f"{f}.{e}" for f in ("instability", "norms", "samples") for e in ("pdf", "png", "svg")]
+    figures, endings = ("instability", "samples", "state_norms"), ("pdf", "png", "svg")
+    names = [f"{figure}.{ending}" for figure in figures for ending in endings]
     assert sorted(before) == names
     assert draw(copy) == 0
     assert {p.name: p.read_bytes() for p in (copy / "figures").iterdir()} == before
@@ -228,9 +244,10 @@ def lines(figure: Figure, panel: int) -> dict[str, list[float]]:
     }
 
 
-def test_norms_figure_draws_the_table(probed: Path) -> None:
-    blocks = table(probed, "probe")
-    figure = draw_norms(blocks, [("digits", "r3"), ("digits", "x1")])
+def test_norms_figure_draws_the_table(copy: Path) -> None:
+    blocks = table(copy, "state_norms")
+    both = [write_ablation(copy, {"digits": [variant]}, variant) for variant in ("r3", "x1")]
+    figure = state_norms.draw([Ablation.load(path) for path in both], StudyResults.of_study(copy))
     of_run = blocks[blocks["variant"] == "r3"]
     up, down = (of_run[of_run["tower"] == tower] for tower in ("bottom-up", "top-down"))
     assert lines(figure, 0) == {"norm": list(up["norm"]), "initial": [up["norm_in"].iloc[0]]}
@@ -244,19 +261,20 @@ def test_norms_figure_draws_the_table(probed: Path) -> None:
     assert "300 test images" in figure.get_supxlabel()
 
 
-def test_masked_steps_are_named_in_the_figure(probed: Path) -> None:
-    blocks = table(probed, "probe")
-    assert "Not counted" not in draw_norms(blocks, [("digits", "x1")]).get_supxlabel()
+def test_masked_steps_are_named_in_the_figure(copy: Path) -> None:
+    assert "Not counted" not in drawn(state_norms, copy, "x1").get_supxlabel()
+    blocks = table(copy, "state_norms")
     first = (blocks["tower"] == "top-down") & (blocks["block"] == 0)
     blocks.loc[first, ["num_masked", "norm_in", "backward_error_prior"]] = [300, 0.0, np.nan]
-    figure = draw_norms(blocks, [("digits", "x1")])
+    blocks.to_parquet(copy / "tables/state_norms.parquet")
+    figure = drawn(state_norms, copy, "x1")
     assert "Not counted: 300 steps" in " ".join(figure.get_supxlabel().split())
     assert "initial" not in lines(figure, 1)  # 0 has no place on a logarithmic axis
 
 
-def test_instability_figure_draws_the_table(probed: Path) -> None:
-    rows = table(probed, "instability")
-    figure = draw_instability(rows, [("digits", "r3")])
+def test_instability_figure_draws_the_table(copy: Path) -> None:
+    rows = table(copy, "instability")
+    figure = drawn(instability, copy, "r3")
     of_run = rows[rows["variant"] == "r3"]
     for container in figure.axes[0].containers:
         at = of_run[of_run["resolution"] == int(container.get_label())]
@@ -267,12 +285,12 @@ def test_instability_figure_draws_the_table(probed: Path) -> None:
     assert [line.get_xdata()[0] for line in dotted] == [nearest_temperature(of_run)]
 
 
-def test_samples_figure_has_a_column_per_temperature(probed: Path) -> None:
-    rows = table(probed, "instability")
-    figure = draw_samples(rows, [("digits", "x1")], probed / "runs")
+def test_samples_figure_has_a_column_per_temperature(copy: Path) -> None:
+    rows = table(copy, "instability")
+    figure = drawn(samples, copy, "x1")
     assert [ax.get_title() for ax in figure.axes] == ["0.25", "0.5", "1"]
     bold = [ax.get_title() for ax in figure.axes if ax.title.get_fontweight() == "bold"]
     assert bold == [f"{nearest_temperature(rows[rows['variant'] == 'x1']):g}"]
-    samples = np.load(probed / "runs/digits/x1/seed0/samples.npy")
-    drawn = np.asarray(figure.axes[2].images[0].get_array())
-    np.testing.assert_array_equal(drawn[:64:8, :64:8], samples[2, 0, 0])  # pixels are 8 wide
+    kept = np.load(copy / "runs/digits/x1/seed0/samples.npy")
+    shown = np.asarray(figure.axes[2].images[0].get_array())
+    np.testing.assert_array_equal(shown[:64:8, :64:8], kept[2, 0, 0])  # pixels are 8 wide

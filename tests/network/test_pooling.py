@@ -9,7 +9,8 @@ from torch import Tensor
 
 from model.config import ConfigError
 from model.network.hvae import HVAE
-from model.network.pooling import embed, pool
+from model.network.layout import parse
+from model.network.pooling import check_pooling, embed, pool
 
 WAVELETS = ["haar", "db2", "db3", "sym4", "coif1"]
 
@@ -88,3 +89,17 @@ def test_a_whole_model(pooling: str, binary_images: Tensor) -> None:
 def test_a_wavelet_that_cannot_work_is_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         tiny_config(**options)
+
+
+@pytest.mark.parametrize("wavelet", pywt.wavelist(kind="discrete"))
+def test_every_orthonormal_wavelet_is_known_with_its_length(wavelet: str) -> None:
+    """The lengths are written down: the dry run does without PyWavelets."""
+    if not pywt.Wavelet(wavelet).orthogonal or wavelet == "dmey":  # dmey is so approximately
+        with pytest.raises(ValueError, match="neither average nor an orthonormal wavelet"):
+            check_pooling(wavelet, (), ())
+        return
+    length = pywt.Wavelet(wavelet).dec_len
+    check_pooling(wavelet, parse(f"{length}d2"), ())
+    if length > 4:  # between 2 and 1 every wavelet is Haar's, so db2 and sym2 always fit
+        with pytest.raises(ValueError, match=f"the {length} taps of {wavelet} do not fit"):
+            check_pooling(wavelet, parse(f"{length - 2}d2"), ())

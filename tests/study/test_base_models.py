@@ -8,7 +8,7 @@ import yaml
 
 from model.data.datasets import DATASETS
 from model.network.hvae import HVAE
-from study.plan import Run, Study
+from study.planning.study import Run, Study
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 
@@ -26,7 +26,7 @@ CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 def test_base_models_have_the_published_size(dataset: str, parameters: int, depth: int) -> None:
     scale = {"datasets": [dataset], "seeds": 1, "ablations": ["state-norm"]}
     scale["train"] = {"iterations": 1, "validation_images": 1, "validate_every": 1, "log_every": 1}
-    study = Study({**CONFIG, "study": "one", "studies": {"one": scale}})
+    study = Study.of_config({**CONFIG, "study": "one", "studies": {"one": scale}})
     config = study.run_config(Run(dataset, "x1", 0)).model
     with torch.device("meta"):
         model = HVAE(config)

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from written_results import write_ablation, write_run, write_tables
-
-from study.cost import write
-from study.own_files import command
+from written_results import write_ablation, write_output, write_run, write_tables
 
 
 def test_numbers_and_files(tmp_path: Path) -> None:
@@ -20,9 +17,8 @@ def test_numbers_and_files(tmp_path: Path) -> None:
             training["peak_memory_bytes"] = 4e9 if variant == "x1" else 1e9
             file.write_text(json.dumps(training))
     write_tables(tmp_path)
-    ablation = write_ablation(tmp_path, {"digits": ["x1", "recomputing"]})
-    arguments = ["--tables", str(tmp_path / "tables"), "--figures", str(tmp_path / "figures")]
-    assert command(write, None, ["--ablation", str(ablation), *arguments]) == 0
+    write_ablation(tmp_path, {"digits": ["x1", "recomputing"]})
+    assert write_output(tmp_path, output="cost") == 0
 
     table = pd.read_parquet(tmp_path / "tables" / "sharing-cost.parquet").set_index("variant")
     assert list(table["iteration_ms_mean"]) == pytest.approx([25.0, 50.0])
@@ -32,7 +28,7 @@ def test_numbers_and_files(tmp_path: Path) -> None:
     assert table.loc["recomputing", "peak_memory_mb_mean"] == 1000.0
     text = (tmp_path / "tables" / "sharing-cost.md").read_text()
     assert [cell.strip() for cell in text.splitlines()[-1].strip("|").split("|")] == [
-        "digits", "recomputing", "2", "50.0", "2.00", "1,000", "0.25", "CPU",
+        "digits", "recomputing", "2", "CPU", "50.0", "2.00", "1,000", "0.25",
     ]  # fmt: skip
     suffixes = {path.suffix for path in (tmp_path / "figures").glob("sharing-cost.*")}
     assert suffixes == {".pdf", ".svg", ".png"}

@@ -10,11 +10,13 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from written_results import write_ablation, write_run, write_tables
+from written_results import write_ablation, write_output, write_run, write_tables
 
 from study.__main__ import main
-from study.comparison import Ablation
-from study.figures import compact, draw, nll_limits, validation_nll
+from study.figures.comparison import draw, nll_limits, validation_nll
+from study.figures.style import compact
+from study.planning.ablation import Ablation
+from study.results import StudyResults
 
 LONG_NAMES = [
     "vdvae",
@@ -55,12 +57,8 @@ def write_study(
 
 
 def draw_study(results: Path) -> Figure:
-    tables = results / "tables"
-    return draw(
-        Ablation.load(results / "ablations" / "sharing.yaml"),
-        pd.read_parquet(tables / "runs.parquet"),
-        pd.read_parquet(tables / "history.parquet"),
-    )
+    ablation = Ablation.load(results / "ablations" / "sharing.yaml")
+    return draw(ablation, StudyResults.of_study(results))
 
 
 @pytest.fixture
@@ -224,23 +222,19 @@ def test_single_validation_is_visible(tmp_path: Path) -> None:
 
 
 def test_missing_ablation_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_run(tmp_path)
-    tables = str(write_tables(tmp_path))
-    command = ["figure", "--ablation", "no.yaml", "--tables", tables, "--figures", tables]
+    command = ["ablation", "comparison", "--ablation", "no.yaml", "--study-dir", str(tmp_path)]
     assert main(command) == 1
     assert capsys.readouterr().err.startswith("study: no.yaml is missing")
 
 
 def test_files_are_the_same_bytes_again(two_datasets: Path) -> None:
     figures = two_datasets / "figures"
-    command = ["figure", "--ablation", str(two_datasets / "ablations" / "sharing.yaml")]
-    command += ["--tables", str(two_datasets / "tables"), "--figures", str(figures)]
-    assert main(command) == 0
+    assert write_output(two_datasets) == 0
     before = {path.name: path.read_bytes() for path in figures.iterdir()}
     assert sorted(before) == ["sharing.pdf", "sharing.png", "sharing.svg"]
     assert b"CreationDate" not in before["sharing.pdf"]
     assert b"<dc:date>" not in before["sharing.svg"]
-    assert main(command) == 0
+    assert write_output(two_datasets) == 0
     assert {path.name: path.read_bytes() for path in figures.iterdir()} == before
 
 

@@ -1,14 +1,13 @@
 """The study `paper` against what the paper published: sizes, depths, and no value mistyped."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from model.config import ModelConfig
-from study.models import count_parameters, models_table, published_number
-from study.paper import published
-from study.plan import Run, Study
+from study.comparing.published import published
+from study.planning.models import count_parameters, models_table, published_number
+from study.planning.study import Run, Study
 
 ROOT = Path(__file__).parents[2]
 STUDY = Study.load(ROOT / "config.yaml", "paper")
@@ -44,17 +43,3 @@ def test_seeds_are_three_on_mnist_and_one_elsewhere() -> None:
 
 def test_docs_hold_the_generated_table_of_models() -> None:
     assert models_table(STUDY) in (ROOT / "docs" / "paper.md").read_text()
-
-
-def test_readme_repeats_the_published_values() -> None:
-    """Every row of the README's table is a row of falck2022.csv, and the other way round."""
-    text = (ROOT / "README.md").read_text().split("## The paper's values")[1].split("\n## ")[0]
-    cells = [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines()]
-    shown = {tuple(row[:5]) for row in cells if len(row) >= 5 and re.match(r"table\d", row[0])}
-    numbers = ROWS[ROWS["nll"].notna()]
-    bound = {"<=": "≤ ", "": ""}
-    wanted = {
-        (r.source, r.dataset, r.method, r.params, f"{bound[r.bound]}{r.nll:.2f} {r.unit}")
-        for r in numbers.itertuples()
-    }
-    assert shown == wanted

@@ -1,7 +1,6 @@
 """Collecting runs into tables: numbers, types, order, and what is refused."""
 
 import json
-import re
 from dataclasses import fields
 from math import log
 from pathlib import Path
@@ -14,25 +13,16 @@ import pytest
 from written_results import write_run, write_tables
 
 from model.config import ModelConfig, RunConfig, TrainConfig
-from study import cost, probes, runs, scaling
+from model.table import ResultError
 from study.__main__ import main
-from study.comparison import ABLATION
-from study.runs import ResultError, collect, read_run, write_parquet
+from study.collecting.collect import collect
+from study.collecting.run_result import RunResult
+from study.document import BEGIN, column_sections
+from study.registry import tables_of
+from study.tables import runs
+from study.tables.identity import NAMES
 
 README = Path(__file__).parents[2] / "results" / "README.md"
-SCHEMAS = {
-    "runs": runs.RUNS,
-    "timings": runs.TIMINGS,
-    "rates": runs.RATES,
-    "history": runs.HISTORY,
-    "probe": probes.PROBE,
-    "instability": probes.INSTABILITY,
-    "norms": probes.NORMS,
-    "ABLATION": ABLATION,
-    "{ablation}-scaling": scaling.SCALING,
-    "{ablation}-cost": cost.COST,
-}
-WITHOUT_SEED = ("ABLATION", "{ablation}-scaling", "{ablation}-cost")  # one row for all seeds
 
 
 def runs_by_variant(results: Path) -> pd.DataFrame:
@@ -100,7 +90,7 @@ def test_diverged_run_is_a_row(results: Path) -> None:
 
 def test_every_config_field_is_a_typed_column(results: Path) -> None:
     table = pq.read_table(write_tables(results) / "runs.parquet")
-    assert table.schema.equals(runs.RUNS)
+    assert table.schema.names == [*NAMES, *runs.TABLE.schema.names]
     row = table.filter(pa.compute.field("variant") == "r3").to_pylist()[0]
     run = RunConfig.load(results / "runs/digits/r3/seed9/config.yaml")
     for config, cls in [(run.model, ModelConfig), (run.train, TrainConfig)]:
@@ -163,34 +153,32 @@ def test_timings_are_typed(results: Path) -> None:
     assert timings["git_commit"].isna().all()
 
 
-def test_descriptions_are_stored_in_the_file(results: Path) -> None:
+def test_a_file_says_what_it_is(results: Path) -> None:
     schema = pq.read_schema(write_tables(results) / "runs.parquet")
-    for stored, field in zip(schema, runs.RUNS, strict=True):
-        assert stored.metadata[b"description"] == field.metadata[b"description"]
+    assert schema.metadata[b"table"] == b"runs"
+    assert schema.metadata[b"schema_version"] == b"1"
+    for stored, field in zip(list(schema)[len(NAMES) :], runs.TABLE.columns, strict=True):
+        assert stored.metadata == field.metadata
+    assert schema.field("rate_nats").metadata[b"unit"] == b"nats per image"
 
 
-def test_readme_names_every_column_with_its_type() -> None:
+def test_the_readme_holds_the_columns_of_today(tmp_path: Path) -> None:
+    """`python -m study document` writes it, and twice the same."""
     text = README.read_text(encoding="utf-8")
-    sections = dict(re.findall(r"^### `(.+?)\.parquet`\n(.+?)(?=^##|\Z)", text, re.S | re.M))
-    for table, schema in SCHEMAS.items():
-        section = sections["{ablation}" if table == "ABLATION" else table]
-        named = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.M))
-        wanted = {field.name: type_name(field.type) for field in schema}
-        if table not in WITHOUT_SEED:  # the README describes the identity once, for all tables
-            named = {f.name: type_name(f.type) for f in runs.IDENTITY} | named
-        assert named == wanted
-
-
-def type_name(arrow_type: pa.DataType) -> str:
-    is_list = pa.types.is_list(arrow_type)
-    return f"list of {arrow_type.value_type}" if is_list else str(arrow_type)
+    assert text.endswith(f"{BEGIN}\n\n{column_sections()}"), "run `python -m study document`"
+    copy = tmp_path / "README.md"
+    copy.write_text(text, encoding="utf-8")
+    assert main(["document", "--readme", str(copy)]) == 0
+    assert copy.read_text(encoding="utf-8") == text
+    copy.write_text("no marker")
+    assert main(["document", "--readme", str(copy)]) == 1
 
 
 def test_path_must_name_the_run(results: Path) -> None:
     moved = results / "runs/digits/vdvae/seed7"
     (results / "runs/digits/vdvae/seed0").rename(moved)
     with pytest.raises(ResultError, match="is of digits/vdvae/seed0"):
-        read_run(moved)
+        RunResult.read(moved)
 
 
 @pytest.mark.parametrize("name", ["train.json", "test.parquet", "history.parquet", "config.yaml"])
@@ -199,7 +187,8 @@ def test_missing_file_is_named(
 ) -> None:
     directory = results / "runs/digits/vdvae/seed0"
     (directory / name).unlink()
-    arguments = ["runs", "--study", "fake", "--output", str(results / "tables"), str(directory)]
+    arguments = ["collect", "--study", "fake", "--tables", str(results / "tables")]
+    arguments.append(str(directory))
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert name in error
@@ -212,14 +201,14 @@ def test_files_of_another_config_are_refused(results: Path) -> None:
     directory = results / "runs/digits/vdvae/seed0"
     text = (directory / "config.yaml").read_text()
     (directory / "config.yaml").write_text(text.replace("width: 32", "width: 64"))
-    with pytest.raises(ResultError, match=r"train\.json: config_hash is .*; train and evaluate"):
-        read_run(directory)
+    with pytest.raises(ResultError, match=r"train\.json: config_hash is .*; train this run again"):
+        RunResult.read(directory)
 
 
 def test_damaged_file_is_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = results / "runs/digits/vdvae/seed0"
     (directory / "test.parquet").write_bytes(b"no parquet")
-    assert main(["runs", "--study", "s", "--output", str(results), str(directory)]) == 1
+    assert main(["collect", "--study", "s", "--tables", str(results), str(directory)]) == 1
     error = capsys.readouterr().err
     assert "vdvae/seed0" in error
     assert error.count("\n") == 1
@@ -231,10 +220,15 @@ def test_missing_key_is_named(results: Path) -> None:
     del training["num_parameters"]
     (directory / "train.json").write_text(json.dumps(training))
     with pytest.raises(ResultError, match="seed0: 'num_parameters' is missing"):
-        collect("fake", [directory])
+        collect("fake", tables_of("all"), [directory])
 
 
-def test_empty_tables_keep_their_schema(tmp_path: Path) -> None:
-    for name, table in collect("fake", []).items():
-        write_parquet(table, tmp_path / f"{name}.parquet")
-        assert pq.read_schema(tmp_path / f"{name}.parquet").names == SCHEMAS[name].names
+def test_runs_of_different_versions_are_not_mixed(results: Path) -> None:
+    """A table of a run with another column than the others': made by an older version."""
+    path = results / "runs/digits/vdvae/seed0/history.parquet"
+    history = pq.read_table(path)
+    renamed = history.rename_columns(["iteration", *history.column_names[1:]])
+    pq.write_table(renamed.replace_schema_metadata(history.schema.metadata), path)
+    directories = [path.parent, results / "runs/digits/r3/seed9"]
+    with pytest.raises(ResultError, match="history has other columns than in"):
+        collect("fake", ["history"], directories)

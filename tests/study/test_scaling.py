@@ -4,10 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from written_results import write_ablation, write_run, write_tables
-
-from study.own_files import command
-from study.scaling import write
+from written_results import write_ablation, write_output, write_run, write_tables
 
 NLL = {"x1": 90.0, "x2": 88.5, "x4": 87.5, "r2": 88.9, "r5": 87.9, "r20": 87.0}
 
@@ -26,10 +23,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_numbers_and_figure(results: Path) -> None:
-    ablation = results / "ablations" / "blocks-and-repeats.yaml"
-    arguments = ["--ablation", str(ablation), "--tables", str(results / "tables")]
-    arguments += ["--figures", str(results / "figures")]
-    assert command(write, None, arguments) == 0
+    assert write_output(results, "blocks-and-repeats", "scaling") == 0
     table = pd.read_parquet(results / "tables" / "blocks-and-repeats-scaling.parquet")
     mnist = table[table["dataset"] == "mnist"].set_index(["series", "variant"])
     assert list(mnist.loc["blocks", "applications"]) == [1, 2, 4]
@@ -43,7 +37,7 @@ def test_numbers_and_figure(results: Path) -> None:
     files = sorted((results / "figures").iterdir())
     assert [path.suffix for path in files] == [".pdf", ".png", ".svg"]
     before = [path.read_bytes() for path in files]
-    assert command(write, None, arguments) == 0
+    assert write_output(results, "blocks-and-repeats", "scaling") == 0
     assert [path.read_bytes() for path in files] == before
 
 
@@ -51,10 +45,9 @@ def test_latents_grow_with_depth_or_without(tmp_path: Path, capsys: pytest.Captu
     for variant, option in {"x1": "blocks", "z5": "zdim_multiple", "r5": "repeats"}.items():
         write_run(tmp_path, "mnist", variant, **{option: int(variant[1:])})
     write_tables(tmp_path)
-    arguments = ["--tables", str(tmp_path / "tables"), "--figures", str(tmp_path / "figures")]
     for name, exit_code in {"latents": 0, "sharing": 1}.items():
-        ablation = write_ablation(tmp_path, {"mnist": ["x1", "z5", "r5"]}, name)
-        assert command(write, None, ["--ablation", str(ablation), *arguments]) == exit_code
+        write_ablation(tmp_path, {"mnist": ["x1", "z5", "r5"]}, name)
+        assert write_output(tmp_path, name, "scaling") == exit_code
     assert "ablation sharing has no series" in capsys.readouterr().err
     table = pd.read_parquet(tmp_path / "tables" / "latents-scaling.parquet")
     table = table.set_index(["series", "variant"])

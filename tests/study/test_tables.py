@@ -10,14 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from written_results import write_ablation, write_run, write_tables
+from written_results import write_ablation, write_output, write_run, write_tables
 
 from model.data.datasets import DATASETS
+from model.table import ResultError
 from study.__main__ import main
-from study.comparison import Ablation, compare, standard_error
-from study.plan import Run, Study
-from study.runs import ResultError
-from study.tables import decimals, format_value, latex_escape, to_latex, to_markdown
+from study.planning.ablation import Ablation
+from study.planning.study import Run, Study
+from study.results import StudyResults
+from study.tables.comparison import rows, to_latex, to_markdown
+from study.tables.latex import latex_escape
+from study.tables.markdown import decimals, format_value
 
 ROOT = Path(__file__).parents[2]
 NLL = {
@@ -60,13 +63,15 @@ def runs_of(results: Path) -> pd.DataFrame:
     return pd.read_parquet(results / "tables" / "runs.parquet")
 
 
-def write_table(results: Path) -> int:
-    ablation = str(results / "ablations" / "sharing.yaml")
-    return main(["table", "--ablation", ablation, "--tables", str(results / "tables")])
+def compared(results: Path, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The rows of the ablation `sharing`, of these runs instead of the results' if given."""
+    if runs is not None:
+        runs.to_parquet(results / "tables" / "runs.parquet")
+    return rows(ablation_of(results), StudyResults.of_study(results))
 
 
 def test_numbers(results: Path) -> None:
-    table = compare(ablation_of(results), runs_of(results)).set_index(["dataset", "variant"])
+    table = compared(results).set_index(["dataset", "variant"])
     vdvae, r5 = (np.array(NLL["digits", v]) for v in ("vdvae", "r5"))
     row = table.loc[("digits", "r5")]
     assert row["nll_mean"] == pytest.approx(79.11)
@@ -79,14 +84,13 @@ def test_numbers(results: Path) -> None:
     assert row["num_pairs"] == 3
     assert row["stochastic_depth"] == 2 + 3 * 5
     assert row["rate_share"] == pytest.approx(row["rate_nats_mean"] / 79.11)
-    assert row["estimator"] == "one-sample ELBO, EMA weights"
     baseline = table.loc[("digits", "vdvae")]
     assert isnan(baseline["nll_difference_mean"])
     assert baseline["num_pairs"] == 0
 
 
 def test_diverged_runs_are_in_no_mean(results: Path) -> None:
-    table = compare(ablation_of(results), runs_of(results)).set_index(["dataset", "variant"])
+    table = compared(results).set_index(["dataset", "variant"])
     some = table.loc[("digits", "normalised_rms")]
     assert (some["num_seeds"], some["num_diverged"], some["num_pairs"]) == (2, 1, 2)
     assert some["nll_mean"] == pytest.approx(95.5)
@@ -99,19 +103,19 @@ def test_diverged_runs_are_in_no_mean(results: Path) -> None:
 def test_finished_run_without_a_finite_nll_counts_as_diverged(results: Path) -> None:
     runs = runs_of(results)
     runs.loc[(runs["variant"] == "r5") & (runs["seed"] == 0), ["nll", "nll_nats"]] = np.inf
-    table = compare(ablation_of(results), runs).set_index(["dataset", "variant"])
+    table = compared(results, runs).set_index(["dataset", "variant"])
     assert table.loc[("digits", "r5"), "num_diverged"] == 1
     assert table.loc[("digits", "r5"), "nll_mean"] == pytest.approx((79.20 + 79.11) / 2)
 
 
 def test_rows_are_in_display_order(results: Path) -> None:
-    table = compare(ablation_of(results), runs_of(results))
+    table = compared(results)
     expected = [(dataset, v) for dataset, variants in VARIANTS.items() for v in variants]
     assert list(zip(table["dataset"], table["variant"], strict=True)) == expected
 
 
 def test_files_hold_the_full_numbers(results: Path) -> None:
-    assert write_table(results) == 0
+    assert write_output(results) == 0
     parquet = pd.read_parquet(results / "tables" / "sharing.parquet")
     path = results / "tables" / "sharing.csv"
     csv, texts = pd.read_csv(path), pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -128,7 +132,7 @@ def test_one_seed_has_no_standard_error(tmp_path: Path) -> None:
     write_run(tmp_path, nll=80.123)
     write_tables(tmp_path)
     write_ablation(tmp_path, {"digits": ["vdvae"]})
-    assert write_table(tmp_path) == 0
+    assert write_output(tmp_path) == 0
     assert pd.read_parquet(tmp_path / "tables/sharing.parquet")["nll_standard_error"].isna().all()
     csv = (tmp_path / "tables/sharing.csv").read_text().splitlines()
     at = csv[0].split(",").index("nll_standard_error")
@@ -140,7 +144,7 @@ def test_one_seed_has_no_standard_error(tmp_path: Path) -> None:
 
 
 def test_markdown_is_for_reading(results: Path) -> None:
-    markdown = to_markdown(ablation_of(results), compare(ablation_of(results), runs_of(results)))
+    markdown = to_markdown(ablation_of(results), compared(results))
     lines = [re.split(r" *\| *", line) for line in markdown.splitlines() if line.startswith("|")]
     (r5,) = (line for line in lines if "r5" in line)
     assert "79.11 ± 0.05" in r5
@@ -149,12 +153,13 @@ def test_markdown_is_for_reading(results: Path) -> None:
     assert any("2 + 1 ×" in line and "95.5 ± 0.5" in line for line in lines)
     assert any("0 + 3 ×" in line and line.count("×") == 4 for line in lines)
     assert "unit (of NLL)" in lines[0]  # the datasets' units differ
-    for stated in ["fake", "EMA weights", "50 test images", "scikit-learn-1", "64 scored"]:
-        assert stated in markdown
+    stated = ["fake", "Blocks applied r times.", "(EMA)", "50 test images", "scikit-learn-1"]
+    for text in [*stated, "64 dimensions"]:
+        assert text in markdown
 
 
 def test_latex_is_escaped_and_closed(results: Path) -> None:
-    latex = to_latex(ablation_of(results), compare(ablation_of(results), runs_of(results)))
+    latex = to_latex(ablation_of(results), compared(results))
     assert latex.isascii()
     assert r"normalised\_rms" in latex
     assert r"sharing \& 100 \% more" in latex
@@ -172,7 +177,7 @@ def test_latex_is_escaped_and_closed(results: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(results: Path, tmp_path: Path) -> None:
-    table = to_latex(ablation_of(results), compare(ablation_of(results), runs_of(results)))
+    table = to_latex(ablation_of(results), compared(results))
     document = (
         "\\documentclass{article}\\usepackage{booktabs,graphicx}\n"
         f"\\begin{{document}}\n{table}\\end{{document}}\n"
@@ -183,11 +188,11 @@ def test_latex_compiles(results: Path, tmp_path: Path) -> None:
 
 
 def test_writing_again_gives_the_same_bytes(results: Path) -> None:
-    assert write_table(results) == 0
+    assert write_output(results) == 0
     paths = sorted((results / "tables").glob("sharing.*"))
     assert [p.suffix for p in paths] == [".csv", ".md", ".parquet", ".tex"]
     before = [path.read_bytes() for path in paths]
-    assert write_table(results) == 0
+    assert write_output(results) == 0
     assert [path.read_bytes() for path in paths] == before
 
 
@@ -214,11 +219,6 @@ def test_difference_has_a_sign() -> None:
     assert decimals(np.nan, "bits/dim") == 3
 
 
-def test_standard_error_needs_two_values() -> None:
-    assert isnan(standard_error([1.0]))
-    assert standard_error([1.0, 3.0]) == pytest.approx(1.0)
-
-
 def test_latex_escape() -> None:
     assert latex_escape("a_b & 5 % ± \\ −1 ×") == (
         r"a\_b \& 5 \% $\pm$ \textbackslash{} $-$1 $\times$"
@@ -228,27 +228,27 @@ def test_latex_escape() -> None:
 def test_missing_variant_is_named(results: Path) -> None:
     write_ablation(results, {"digits": ["vdvae", "r20"]})
     with pytest.raises(ResultError, match="no run of fake: digits/r20"):
-        compare(ablation_of(results), runs_of(results))
+        compared(results)
 
 
 def test_missing_seed_is_named(results: Path) -> None:
     runs = runs_of(results)
     runs = runs[~((runs["variant"] == "r5") & (runs["seed"] == 1))]
     with pytest.raises(ResultError, match="digits/r5 without seed 1"):
-        compare(ablation_of(results), runs)
+        compared(results, runs)
 
 
 def test_versions_of_a_dataset_are_not_compared(results: Path) -> None:
     runs = runs_of(results)
     runs.loc[runs["variant"] == "r5", "dataset_version"] = "another"
     with pytest.raises(ResultError, match=r"different dataset_version .*r5 another"):
-        compare(ablation_of(results), runs)
+        compared(results, runs)
 
 
 def test_misspelt_key_of_an_ablation(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = results / "ablations" / "sharing.yaml"
     path.write_text(path.read_text().replace("title:", "titel:"))
-    assert write_table(results) == 1
+    assert write_output(results) == 1
     error = capsys.readouterr().err
     assert "titel" in error or "title" in error
     assert error.count("\n") == 1
@@ -258,10 +258,10 @@ def test_missing_runs_table_says_what_to_do(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (results / "tables" / "runs.parquet").unlink()
-    assert write_table(results) == 1
+    assert write_output(results) == 1
     error = capsys.readouterr().err
     assert "runs.parquet is missing" in error
-    assert "study runs" in error
+    assert "make it with snakemake" in error
 
 
 def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,9 +274,12 @@ def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path / "fake")
     write_tables(tmp_path / "fake")
     assert "80.0000" in show()
-    assert "sharing.md is missing; there are the tables runs" in show("--table", "sharing")
+    assert "no table 'sharing'" in show("--table", "sharing")
+    assert "timings, rates" in show("--table", "sharing")
+    assert "wall_seconds" in show("--table", "timings")
     write_ablation(tmp_path / "fake", {"digits": ["vdvae"]})
-    assert write_table(tmp_path / "fake") == 0
+    assert "sharing.parquet is missing" in show("--table", "sharing")
+    assert write_output(tmp_path / "fake") == 0
     assert "| digits" in show("--study", "fake", "--table", "sharing")
     assert "other has no tables; there are fake" in show("--study", "other")
 
@@ -288,7 +291,7 @@ def test_the_papers_values_stand_beside_ours(tmp_path: Path) -> None:
             write_run(tmp_path, "mnist", variant, seed, nll=value)
     write_tables(tmp_path)
     write_ablation(tmp_path, {"mnist": list(nll)}, source="table1")
-    assert write_table(tmp_path) == 0
+    assert write_output(tmp_path) == 0
     table = pd.read_parquet(tmp_path / "tables" / "sharing.parquet").set_index("variant")
     assert list(table.index) == ["vdvae", "ws-vdvae-232k", "NVAE"]
     ours = table.loc["ws-vdvae-232k"]
@@ -310,7 +313,7 @@ def test_another_version_of_a_dataset_is_not_compared_with_the_paper(tmp_path: P
     write_run(tmp_path, "imagenet32", "vdvae", nll=3.7, dataset_version=version)
     write_tables(tmp_path)
     write_ablation(tmp_path, {"imagenet32": ["vdvae"]}, source="table1")
-    assert write_table(tmp_path) == 0
+    assert write_output(tmp_path) == 0
     lines = (tmp_path / "tables" / "sharing.md").read_text().splitlines()
     (ours,) = (line for line in lines if "| vdvae " in line)
     assert "≤ 3.67†" in ours

@@ -17,11 +17,10 @@ def test_tiny_plans_each_run_once_however_many_ablations_use_it(project: Project
         "sample": 2,
         "runs": 1,
         "describe_ablation": 4,
-        "table": 4,
-        "figure": 4,
+        "comparison": 4,
         "probe": RUNS,
         "probes": 1,
-        "probe_figures": 1,
+        "figures": 1,
     }
 
 
@@ -34,7 +33,7 @@ def test_one_seed_of_each_variant_is_probed(project: Project) -> None:
     planned = project.planned(study="demo")
     assert planned["train"] == 2 * RUNS
     assert planned["probe"] == RUNS
-    assert planned["probes"] == planned["probe_figures"] == 1
+    assert planned["probes"] == planned["figures"] == 1
 
 
 def test_an_ablation_of_existing_options_is_a_few_lines_without_code(project: Project) -> None:
@@ -45,7 +44,7 @@ def test_an_ablation_of_existing_options_is_a_few_lines_without_code(project: Pr
     project.edit("config.yaml", first + listed, first + listed + "width, ")
     planned = project.planned()
     assert planned["train"] == RUNS + 4
-    assert planned["table"] == planned["figure"] == 5
+    assert planned["comparison"] == 5
 
 
 WIDTHS = "  width-4: {model: {width: 4}}\n  width-12: {model: {width: 12}}\n"
@@ -68,14 +67,22 @@ WIDTH_ABLATION = (
         (
             "  normalised: {model: {state_norm: l2",
             "  normalised: {model: {state_norm: l1",
-            "'l1' is not one of",
+            "normalised.model.state_norm: 'l1' is none of none, l2, rms; did you mean 'l2'?",
         ),
-        ("likelihood_size: 28", "likelihood_size: [28]", "likelihood_size: [28] is not"),
-        ("encoder: 8x1,8d2", "encoder: 8x1,8d3", "8d3: 3 does not divide 8"),
+        (
+            "likelihood_size: 28",
+            "likelihood_size: [28]",
+            "datasets.mnist.model.likelihood_size: expected an integer, found [28]",
+        ),
+        (
+            "encoder: 8x1,8d2",
+            "encoder: 8x1,8d3",
+            "datasets.digits.model.encoder: 8d3: 3 does not divide 8",
+        ),
         (
             "digits: [x1, fourier-position]",
             "digits: [x1, fourier-value]",
-            "constant on binary data",
+            "variants.fourier-value.model.fourier: value is constant on binary data",
         ),
         (
             "r2: {model: {",
@@ -91,18 +98,29 @@ WIDTH_ABLATION = (
         (
             "  resolutions:\n    title",
             "  samples:\n    title",
-            "another table or figure has this name",
+            "a table or figure of every study has this name",
         ),
         ("x2: {model: {blocks: 2}}", "x2: {model: {pooling: db3}}", "6 taps of db3 do not fit"),
         (
             "nvae-cell: {model: {cell: nvae",
             "nvae-cell: {model: {cell: nvea",
-            "'nvea' is not one of",
+            "nvae-cell.model.cell: 'nvea' is none of vdvae, nvae, markov; did you mean 'nvae'?",
         ),
         ("fourier_exponents: [1, 2]}", "fourier_exponents: [1, 3]}", "above the Nyquist limit"),
         ("title: Weight sharing", "titel: Weight sharing", "did you mean 'title'"),
         ("temperatures: [0.5, 1.0]", "temperatures: [1.0, 0.5]", "positive and ascending"),
         ("probe: {num_samples: 100}", "probe: {samples: 100}", "did you mean 'num_samples'"),
+        # Of studies that are not the chosen one.
+        (
+            "celeba64: {train: {gpus: 8}}",
+            "celeba64: {train: {gpus: 800}}",
+            "studies.paper.datasets.celeba64.train.gpus: 800 cannot split a batch_size of 128",
+        ),
+        (
+            "    ablations: [weight-sharing]\n",
+            "    ablations: [weight-sharin]\n",
+            "studies.mnist.ablations: unknown ablation 'weight-sharin'",
+        ),
     ],
 )
 def test_a_mistake_in_the_config_stops_the_dry_run_with_one_line(
@@ -130,17 +148,24 @@ def test_a_length_on_the_command_line_holds_for_every_run(project: Project) -> N
     assert set(re.findall(r" iterations: (\d+)", result.stdout + result.stderr)) == {"7"}
 
 
+def test_a_dataset_of_a_study_is_probed_in_its_own_way(project: Project) -> None:
+    project.edit(
+        "config.yaml",
+        "digits: {train: {iterations: 120}}",
+        "digits: {train: {iterations: 120}, probe: {num_samples: 77, temperatures: [0.5]}}",
+    )
+    result = project.snakemake("--dry-run", "-p", study="demo")
+    assert result.returncode == 0, result.stderr
+    probes = re.findall(
+        r"runs/(\w+)/.* --num-samples (\d+) --temperatures ([\d. ]+)", result.stdout + result.stderr
+    )
+    all_temperatures = " ".join(f"{n / 10}" for n in range(1, 11))
+    assert {(dataset, number, found.strip()) for dataset, number, found in probes} == {
+        ("digits", "77", "0.5"),
+        ("patches", "100", all_temperatures),
+    }
+
+
 def test_lint_is_clean(project: Project) -> None:
     result = project.snakemake("--lint")
     assert result.returncode == 0, result.stderr
-
-
-def test_a_rule_file_for_an_unknown_ablation_stops_the_dry_run(
-    project: Project,
-) -> None:
-    project.edit("workflow/rules/ablations/cost.smk", '"gradient-check', '"gradent-check')
-    result = project.snakemake("--dry-run", "--quiet")
-    assert result.returncode == 1
-    errors = [line for line in result.stderr.splitlines() if "error" in line.lower()]
-    assert len(errors) == 1, result.stderr
-    assert "did you mean 'gradient-checkpointing'" in errors[0]

@@ -41,7 +41,7 @@ def test_tables_and_figures_are_all_there(finished: Project) -> None:
             assert (results / f"tables/{ablation}.{ending}").stat().st_size > 300
         for ending in ("pdf", "svg", "png"):
             assert (results / f"figures/{ablation}.{ending}").stat().st_size > 5000
-    for figure in ("norms", "instability", "samples"):
+    for figure in ("state_norms", "instability", "samples"):
         for ending in ("pdf", "svg", "png"):
             assert (results / f"figures/{figure}.{ending}").stat().st_size > 5000
     assert (results / "runs/patches/x1/seed0/samples.png").stat().st_size > 1000
@@ -51,7 +51,7 @@ def test_every_variant_is_probed(finished: Project) -> None:
     tables = finished.directory / "results/tiny/tables"
     runs = pd.read_parquet(tables / "runs.parquet")
     depth = runs.set_index(["dataset", "variant"])["stochastic_depth"]
-    blocks = pd.read_parquet(tables / "probe.parquet").query("tower == 'top-down'")
+    blocks = pd.read_parquet(tables / "state_norms.parquet").query("tower == 'top-down'")
     assert blocks.groupby(["dataset", "variant"]).size().to_dict() == depth.to_dict()
     # A normalised state has the norm 1 after every block, of unit RMS that of its size.
     normalised = blocks[blocks["variant"] == "normalised"]
@@ -86,11 +86,10 @@ def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished:
             "train": 2,
             "evaluate": 2,
             "runs": 1,
-            "table": 4,
-            "figure": 4,
+            "comparison": 4,
             "probe": 2,
             "probes": 1,
-            "probe_figures": 1,
+            "figures": 1,
         }
     assert finished.planned() == {}
 
@@ -98,9 +97,9 @@ def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished:
 @pytest.mark.parametrize(
     ("path", "old"),
     [
-        ("model/training/loop.py", "import argparse\n"),
+        ("model/train.py", "import argparse\n"),
         ("model/network/hvae.py", "import torch\n"),
-        ("workflow/study/runs.py", "from pathlib import Path\n"),
+        ("workflow/study/outputs.py", "from pathlib import Path\n"),
         ("workflow/rules/train.smk", "rule train:\n"),
         ("Snakefile", "rule all:\n"),
         ("config.yaml", "data_mirror: null"),
@@ -129,7 +128,7 @@ def test_a_deleted_table_comes_back_without_training(finished: Project) -> None:
     table = finished.directory / "results/tiny/tables/resolutions.md"
     before = table.read_bytes()
     table.unlink()
-    assert finished.planned() == {"table": 1}
+    assert finished.planned() == {"comparison": 1}
     assert finished.snakemake().returncode == 0
     assert table.read_bytes() == before
 

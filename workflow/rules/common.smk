@@ -11,12 +11,13 @@ shell.prefix(f"export PYTHONPATH={shlex.quote(os.pathsep.join(PACKAGES))}; ")
 os.environ.update(PATH=os.path.dirname(sys.executable) + os.pathsep + os.getenv("PATH", ""))
 
 from model.config import ConfigError
-from model.data.datasets import DATASETS
-from study.config import check_name
-from study.plan import Run, Study
+from model.data.published import EMBEDDED, PUBLISHED
+from model.run_tables import written_by
+from study import registry
+from study.planning.study import Run, Study
 
 try:
-    STUDY = Study(config)
+    STUDY = Study.of_config(config)
 except ConfigError as error:
     sys.exit(f"error in config.yaml: {error}")
 
@@ -37,20 +38,6 @@ wildcard_constraints:
     ablation="|".join(STUDY.ablations),
 
 
-# Tables and figures that ablations have of their own: rule files in ablations/ add them.
-OWN_FILES = []
-
-
-def make_own_file(ablation, name):
-    """Have a file of an ablation's own made, wherever a study has that ablation."""
-    try:
-        check_name("ablation", ablation, config["ablations"], "workflow/rules/ablations")
-    except ConfigError as error:
-        sys.exit(f"error in {error}")
-    if ablation in STUDY.ablations:
-        OWN_FILES.append(f"results/{STUDY.name}/{name}")
-
-
 def run_of(wildcards):
     return Run(wildcards.dataset, wildcards.variant, int(wildcards.seed))
 
@@ -61,32 +48,6 @@ def run_files(name):
         f"results/{STUDY.name}/runs/{run.dataset}/{run.variant}/seed{run.seed}/{name}"
         for run in STUDY.runs
     ]
-
-
-def run_tables():
-    return expand(
-        "results/{study}/tables/{table}.parquet",
-        study=STUDY.name,
-        table=["runs", "timings", "rates", "history"],
-    )
-
-
-def ablation_tables():
-    return expand(
-        "results/{study}/tables/{ablation}.{format}",
-        study=STUDY.name,
-        ablation=STUDY.ablations,
-        format=["parquet", "csv", "md", "tex"],
-    )
-
-
-def ablation_figures():
-    return expand(
-        "results/{study}/figures/{ablation}.{format}",
-        study=STUDY.name,
-        ablation=STUDY.ablations,
-        format=["pdf", "svg", "png"],
-    )
 
 
 def baseline_files(name):
@@ -100,7 +61,7 @@ def baseline_files(name):
     )
 
 
-def sample_pictures():
+def sample_images():
     return baseline_files("samples.png")
 
 
@@ -109,27 +70,76 @@ def probed_files(name):
     return [path for path in run_files(name) if "/seed0/" in path]
 
 
-def probe_tables():
-    return expand(
-        "results/{study}/tables/{table}",
-        study=STUDY.name,
-        table=[
-            "probe.parquet",
-            "instability.parquet",
-            "instability.md",
-            "norms.parquet",
-            "norms.md",
-        ],
-    )
+def run_table_files(command):
+    """The tables that a command writes into a run's folder."""
+    folder = "results/{study}/runs/{dataset}/{variant}/seed{seed}"
+    return [f"{folder}/{name}.parquet" for name in written_by(command)]
 
 
-def probe_figures():
-    return expand(
-        "results/{study}/figures/{figure}.{format}",
-        study=STUDY.name,
-        figure=["norms", "instability", "samples"],
-        format=["pdf", "svg", "png"],
-    )
+def in_report(path, name, category):
+    """A file that Snakemake's report shows, with the caption of its name."""
+    return report(path, caption=f"../report/{name}.rst", category=category)
+
+
+def study_table_files(runs):
+    """The tables of a study that hold rows of these runs: all, or the probed ones."""
+    files = [
+        (f"results/{{study}}/tables/{name}.{suffix}", name)
+        for name in registry.tables_of(runs)
+        for suffix in registry.STUDY_TABLES[name].formats
+    ]
+    is_shown = lambda path, name: path.endswith(".md") or name == "runs"
+    return [
+        in_report(path, name, "Tables") if is_shown(path, name) else path for path, name in files
+    ]
+
+
+def figure_files(stem, name):
+    """A figure in all its formats; the report shows the PNG."""
+    others = [f"{stem}.{suffix}" for suffix in registry.FIGURE_FORMATS if suffix != "png"]
+    return [*others, in_report(f"{stem}.png", name, "Figures")]
+
+
+def study_figure_files():
+    stem = "results/{study}/figures"
+    return [
+        file for name in registry.STUDY_FIGURES for file in figure_files(f"{stem}/{name}", name)
+    ]
+
+
+def ablation_files(name):
+    """The table and the figure of an ablation's output, each in all its formats."""
+    output = registry.ABLATION_OUTPUTS[name]
+    stem = f"{{ablation}}{output.suffix}"
+    tables = [f"results/{{study}}/tables/{stem}.{suffix}" for suffix in output.formats]
+    tables = [in_report(f, f"{name}_table", "Tables") if f.endswith(".md") else f for f in tables]
+    return [*tables, *figure_files(f"results/{{study}}/figures/{stem}", f"{name}_figure")]
+
+
+def study_figure_inputs():
+    entries = registry.STUDY_FIGURES.values()
+    tables = sorted({table for figure in entries for table in figure.tables})
+    files = sorted({file for figure in entries for file in figure.run_files})
+    return [
+        *expand("results/{{study}}/tables/{table}.parquet", table=tables),
+        *(path for file in files for path in baseline_files(file)),
+    ]
+
+
+def study_files():
+    """All tables and figures of the study."""
+    of_study = [
+        *study_table_files("all"),
+        *study_table_files("probed"),
+        *study_figure_files(),
+    ]
+    of_ablations = [
+        file.replace("{ablation}", ablation)
+        for ablation in STUDY.ablations
+        for name in registry.outputs_of(ablation)
+        for file in ablation_files(name)
+    ]
+    return [file.replace("{study}", STUDY.name) for file in [*of_study, *of_ablations]]
 
 
 def run_config_text(wildcards):
@@ -146,7 +156,7 @@ def training_memory_mb(wildcards):
 
 
 def ablation_text(wildcards):
-    return STUDY.ablation_text(wildcards.ablation)
+    return STUDY.ablations[wildcards.ablation].dump()
 
 
 def evaluation_batch_size(wildcards):
@@ -171,8 +181,8 @@ def raw_checksums(wildcards):
     Of a user's own dataset, the folder of its images, which must be there but may look newer.
     """
     folder = f"{config['data_dir']}/raw/{wildcards.dataset}"
-    if wildcards.dataset not in DATASETS:
-        return ancient(folder)
-    if DATASETS[wildcards.dataset].raw is None:
+    if wildcards.dataset in EMBEDDED:
         return []
-    return f"{folder}/SHA256SUMS"
+    if wildcards.dataset in PUBLISHED:
+        return f"{folder}/SHA256SUMS"
+    return ancient(folder)

@@ -7,7 +7,7 @@ rule evaluate:
         model="results/{study}/runs/{dataset}/{variant}/seed{seed}/model.safetensors",
         dataset="<data>/{dataset}/dataset.json",
     output:
-        "results/{study}/runs/{dataset}/{variant}/seed{seed}/test.parquet",
+        run_table_files("evaluate"),
     log:
         "results/{study}/logs/evaluate/{dataset}-{variant}-seed{seed}.log",
     conda:
@@ -39,3 +39,28 @@ rule sample:
         run_dir=subpath(input.config, parent=True),
     shell:
         "python -m model.sample {params.run_dir:q} --threads {threads} > {log:q} 2>&1"
+
+
+# Of the first seed of every variant.
+rule probe:
+    input:
+        config="results/{study}/runs/{dataset}/{variant}/seed{seed}/config.yaml",
+        model="results/{study}/runs/{dataset}/{variant}/seed{seed}/model.safetensors",
+        dataset="<data>/{dataset}/dataset.json",
+    output:
+        run_table_files("probe"),
+        "results/{study}/runs/{dataset}/{variant}/seed{seed}/samples.npy",
+    log:
+        "results/{study}/logs/probe/{dataset}-{variant}-seed{seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    threads: 1
+    params:
+        run_dir=subpath(input.config, parent=True),
+        data_dir=subpath(input.dataset, ancestor=2),
+        num_samples=probe_samples,
+        temperatures=temperatures,
+    shell:
+        "python -m model.probe {params.run_dir:q} --data-dir {params.data_dir:q}"
+        " --num-samples {params.num_samples} --temperatures {params.temperatures}"
+        " --threads {threads} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-# One row per run, and one table per ablation.
+# Tables and figures: which there are stands in workflow/study/registry.py.
 
 
 rule runs:
@@ -8,24 +8,53 @@ rule runs:
         run_files("history.parquet"),
         run_files("test.parquet"),
     output:
-        runs=report(
-            "results/{study}/tables/runs.parquet",
-            caption="../report/runs.rst",
-            category="Tables",
-        ),
-        others=expand(
-            "results/{{study}}/tables/{table}.parquet", table=["timings", "rates", "history"]
-        ),
+        study_table_files("all"),
     log:
         "results/{study}/logs/runs.log",
     conda:
         "../../envs/report.yaml"
     params:
-        tables=subpath(output.runs, parent=True),
+        tables=subpath(output[0], parent=True),
         run_dirs=[os.path.dirname(path) for path in run_files("config.yaml")],
     shell:
-        "python -m study runs --study {wildcards.study} --output {params.tables:q}"
+        "python -m study collect --study {wildcards.study:q} --tables {params.tables:q}"
         " {params.run_dirs:q} > {log:q} 2>&1"
+
+
+rule probes:
+    input:
+        probed_files("config.yaml"),
+        probed_files("train.json"),
+        [probed_files(f"{name}.parquet") for name in written_by("probe")],
+    output:
+        study_table_files("probed"),
+    log:
+        "results/{study}/logs/probes.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        tables=subpath(output[0], parent=True),
+        run_dirs=[os.path.dirname(path) for path in probed_files("config.yaml")],
+    shell:
+        "python -m study collect --runs probed --study {wildcards.study:q}"
+        " --tables {params.tables:q} {params.run_dirs:q} > {log:q} 2>&1"
+
+
+rule figures:
+    input:
+        study_figure_inputs(),
+        ablations=expand("results/{{study}}/ablations/{ablation}.yaml", ablation=STUDY.ablations),
+    output:
+        study_figure_files(),
+    log:
+        "results/{study}/logs/figures.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        study_dir=subpath(output[0], ancestor=2),
+    shell:
+        "python -m study figures --ablations {input.ablations:q} --study-dir {params.study_dir:q}"
+        " > {log:q} 2>&1"
 
 
 rule describe_ablation:
@@ -41,24 +70,24 @@ rule describe_ablation:
         "printf '%s' {params.ablation:q} > {output:q} 2> {log:q}"
 
 
-rule table:
-    input:
-        ablation="results/{study}/ablations/{ablation}.yaml",
-        runs="results/{study}/tables/runs.parquet",
-        timings="results/{study}/tables/timings.parquet",
-    output:
-        multiext("results/{study}/tables/{ablation}", ".parquet", ".csv", ".tex"),
-        report(
-            "results/{study}/tables/{ablation}.md",
-            caption="../report/ablation_table.rst",
-            category="Tables",
-        ),
-    log:
-        "results/{study}/logs/table/{ablation}.log",
-    conda:
-        "../../envs/report.yaml"
-    params:
-        tables=subpath(input.runs, parent=True),
-    shell:
-        "python -m study table --ablation {input.ablation:q} --tables {params.tables:q}"
-        " > {log:q} 2>&1"
+# One rule per output of ablations: comparison, scaling, cost.
+for output_name, ablation_output in registry.ABLATION_OUTPUTS.items():
+
+    rule:
+        name:
+            output_name
+        input:
+            expand("results/{{study}}/tables/{table}.parquet", table=ablation_output.tables),
+            ablation="results/{study}/ablations/{ablation}.yaml",
+        output:
+            ablation_files(output_name),
+        log:
+            f"results/{{study}}/logs/{output_name}/{{ablation}}.log",
+        conda:
+            "../../envs/report.yaml"
+        params:
+            output_name=output_name,
+            study_dir=subpath(input.ablation, ancestor=2),
+        shell:
+            "python -m study ablation {params.output_name} --ablation {input.ablation:q}"
+            " --study-dir {params.study_dir:q} > {log:q} 2>&1"

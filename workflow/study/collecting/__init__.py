@@ -1,0 +1,1 @@
+"""From the folders of runs to the tables of a study."""

@@ -1,0 +1,1 @@
+"""What an ablation compares: statistics over seeds, beside the paper's values."""

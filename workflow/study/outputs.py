@@ -1,0 +1,72 @@
+"""Writing what the registry lists: tables of a study and of its ablations, and their figures."""
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from model.files import write_text
+from model.table import Table, write_parquet
+from study.collecting.collect import collect
+from study.registry import ABLATION_OUTPUTS, STUDY_FIGURES, STUDY_TABLES, tables_of
+
+# pandas, and seaborn far more so, take long to import: each command is a process of the workflow.
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from study.planning.ablation import Ablation
+
+
+def write_study_tables(
+    study: str, runs: Literal["all", "probed"], run_dirs: Iterable[Path], directory: Path
+) -> None:
+    """Write the tables that hold rows of these runs; raises ResultError."""
+    for name, table in collect(study, tables_of(runs), run_dirs).items():
+        write_parquet(table, directory / f"{name}.parquet")
+        entry = STUDY_TABLES[name]
+        if "md" in entry.formats and entry.module is not None:
+            text = import_module(entry.module).to_markdown(table.to_pandas())
+            write_text(directory / f"{name}.md", text)
+
+
+def write_study_figures(ablations: Sequence["Ablation"], study_dir: Path) -> None:
+    """Draw all figures of a study: importing seaborn takes longer than drawing one."""
+    from study.figures.style import save
+    from study.results import StudyResults
+
+    results = StudyResults.of_study(study_dir)
+    for name, figure in STUDY_FIGURES.items():
+        drawn = import_module(figure.module).draw(ablations, results)
+        save(drawn, study_dir / "figures", name)
+
+
+def write_ablation_output(name: str, ablation: "Ablation", study_dir: Path) -> None:
+    """Write one of ABLATION_OUTPUTS of an ablation, table and figure; raises ResultError."""
+    from study.figures.style import save
+    from study.results import StudyResults
+
+    output, results = ABLATION_OUTPUTS[name], StudyResults.of_study(study_dir)
+    frame = import_module(output.table).rows(ablation, results)
+    write_ablation_table(name, ablation, frame, results.tables)
+    figure = import_module(output.figure).draw(ablation, results)
+    save(figure, study_dir / "figures", ablation.name + output.suffix)
+
+
+def write_ablation_table(
+    name: str, ablation: "Ablation", frame: "pd.DataFrame", directory: Path
+) -> None:
+    """Write the table of one of ABLATION_OUTPUTS in its formats."""
+    output = ABLATION_OUTPUTS[name]
+    module = import_module(output.table)
+    table: Table = module.TABLE
+    stem = ablation.name + output.suffix
+    for suffix in output.formats:
+        path = directory / f"{stem}.{suffix}"
+        if suffix == "parquet":
+            table.write(table.of_frame(frame), path)
+        elif suffix == "csv":
+            write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+        elif suffix == "md":
+            write_text(path, module.to_markdown(ablation, frame))
+        else:
+            write_text(path, module.to_latex(ablation, frame))

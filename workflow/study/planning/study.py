@@ -1,0 +1,143 @@
+"""What a study consists of: its ablations, its runs, and each run's resolved config."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from model.config import EvaluateConfig, ModelConfig, ProbeConfig, RunConfig, TrainConfig
+from model.validation import ConfigError, validated
+from study.planning.ablation import Ablation
+from study.planning.config_file import ConfigFile, Settings
+from study.planning.layers import Layer, layers_of_dataset, layers_of_variant, resolved
+from study.planning.unused import check_unused
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One training: it lives in results/{study}/runs/{dataset}/{variant}/seed{seed}/."""
+
+    dataset: str
+    variant: str
+    seed: int
+
+
+class Study:
+    """A study of a config file."""
+
+    def __init__(self, file: ConfigFile, name: str) -> None:
+        self.file = file
+        self.name = name
+        self.entry = file.studies[name]
+        self._configs: dict[tuple[str, str], tuple[ModelConfig, TrainConfig]] = {}
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any]) -> "Study":
+        """The study that a parsed config.yaml chooses.
+
+        Raises ConfigError, one line, for anything in the file that cannot work, whether the chosen
+        study uses it or not.
+        """
+        return cls._of_file(validated(ConfigFile, config))
+
+    @classmethod
+    def load(cls, path: Path, name: str) -> "Study":
+        """A study of a config.yaml, all of which is checked; raises ConfigError, one line."""
+        try:
+            return cls._of_file(ConfigFile.load(path, name))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    @classmethod
+    def _of_file(cls, file: ConfigFile) -> "Study":
+        studies = {name: cls(file, name) for name in file.studies}
+        for study in studies.values():
+            study.check()
+        check_unused(file, {pair for study in studies.values() for pair in study.pairs})
+        return studies[file.study]
+
+    def check(self) -> None:
+        """Raise ConfigError, one line, unless every config of the study can be built."""
+        for dataset in self.datasets:
+            self.evaluate_config(dataset)
+            self.probe_config(dataset)
+        for dataset, variant in self.pairs:
+            self._configs_of(dataset, variant)
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(self.entry.datasets)
+
+    def seeds(self, dataset: str) -> range:
+        """The seeds of each variant's runs on a dataset."""
+        return range(self.entry.on_dataset(dataset).seeds or self.entry.seeds)
+
+    @cached_property
+    def ablations(self) -> dict[str, Ablation]:
+        """The study's ablations by name, each on those of the study's datasets that it names."""
+        return {name: self._ablation(name) for name in self.entry.ablations}
+
+    def _ablation(self, name: str) -> Ablation:
+        entry = self.file.ablations[name]
+        on_datasets = {dataset: entry.variants_on(dataset) for dataset in self.datasets}
+        return Ablation(
+            study=self.name,
+            name=name,
+            title=entry.title,
+            description=entry.description,
+            variants={dataset: names for dataset, names in on_datasets.items() if names},
+            source=entry.source,
+        )
+
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every dataset and variant once, however many ablations use them; sorted."""
+        return sorted(
+            {
+                (dataset, variant)
+                for ablation in self.ablations.values()
+                for dataset, variants in ablation.variants.items()
+                for variant in variants
+            }
+        )
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Every run once; sorted."""
+        return [Run(*pair, seed) for pair in self.pairs for seed in self.seeds(pair[0])]
+
+    def run_config(self, run: Run) -> RunConfig:
+        """The run's fully resolved config; raises ConfigError, one line, if it cannot work."""
+        model, train = self._configs_of(run.dataset, run.variant)
+        return RunConfig(
+            dataset=run.dataset, variant=run.variant, seed=run.seed, model=model, train=train
+        )
+
+    def evaluate_config(self, dataset: str) -> EvaluateConfig:
+        """How the runs on a dataset are evaluated."""
+        layers = layers_of_dataset(self.file, self.name, dataset)
+        return resolved(EvaluateConfig, "evaluate", layers, f"{dataset} in study {self.name}")
+
+    def probe_config(self, dataset: str) -> ProbeConfig:
+        """How the runs on a dataset are probed."""
+        layers = layers_of_dataset(self.file, self.name, dataset)
+        return resolved(ProbeConfig, "probe", layers, f"{dataset} in study {self.name}")
+
+    def _configs_of(self, dataset: str, variant: str) -> tuple[ModelConfig, TrainConfig]:
+        """What all seeds share, resolved once."""
+        pair = dataset, variant
+        if pair not in self._configs:
+            layers = [
+                *layers_of_dataset(self.file, self.name, dataset),
+                *layers_of_variant(self.file, dataset, variant),
+            ]
+            if self.file.iterations is not None:
+                length = Settings(train={"iterations": self.file.iterations})
+                layers.append(Layer("iterations", length))
+            of = f"variant {variant} on {dataset} in study {self.name}"
+            self._configs[pair] = (
+                resolved(ModelConfig, "model", layers, of),
+                resolved(TrainConfig, "train", layers, of),
+            )
+        return self._configs[pair]

@@ -1,0 +1,124 @@
+"""Which tables and figures a study has: the rules, `study show` and results/README.md follow it.
+
+Modules are named and not imported: a dry run needs the names of files, but not pandas or PyTorch.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from model.run_tables import RUN_TABLES
+
+FIGURE_FORMATS = ("pdf", "svg", "png")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyTable:
+    """tables/{name}.parquet: rows of every run, or of the probed ones."""
+
+    # Holds `TABLE` and `rows(run)`, and `to_markdown(frame)` where it has the format md; None: the
+    # rows of the run table of this name.
+    module: str | None = None
+    runs: Literal["all", "probed"] = "all"
+    formats: tuple[str, ...] = ("parquet",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFigure:
+    """figures/{name}.*: of the first seed of each ablation's baseline."""
+
+    module: str  # holds `draw(ablations, results)`
+    tables: tuple[str, ...]  # of the study, that it is drawn from
+    run_files: tuple[str, ...] = ()  # of those runs, that it is drawn from
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationOutput:
+    """A table and a figure of an ablation: tables/{ablation}{suffix}.*, figures/...
+
+    The module of the table holds `TABLE` and `rows(ablation, results)`, and `to_markdown` and
+    `to_latex(ablation, frame)` where it has those formats; that of the figure holds
+    `draw(ablation, results)`.
+    """
+
+    table: str
+    figure: str
+    tables: tuple[str, ...]  # of the study, that it is made of
+    formats: tuple[str, ...] = ("parquet",)
+    suffix: str = ""
+    ablations: tuple[str, ...] | None = None  # that have it; None: all
+
+
+STUDY_TABLES = {
+    "runs": StudyTable(module="study.tables.runs"),
+    "timings": StudyTable(module="study.tables.timings"),
+    "rates": StudyTable(module="study.tables.rates"),
+    **{
+        name: StudyTable(runs="probed" if table.command == "probe" else "all")
+        for name, table in RUN_TABLES.items()
+        if table.is_collected
+    },
+    "norm_segments": StudyTable(
+        module="study.tables.norm_segments", runs="probed", formats=("parquet", "md")
+    ),
+    "temperatures": StudyTable(
+        module="study.tables.temperatures", runs="probed", formats=("parquet", "md")
+    ),
+}
+STUDY_FIGURES = {
+    "state_norms": StudyFigure(module="study.figures.state_norms", tables=("state_norms",)),
+    "instability": StudyFigure(
+        module="study.figures.instability", tables=("instability", "temperatures")
+    ),
+    "samples": StudyFigure(
+        module="study.figures.samples", tables=("temperatures",), run_files=("samples.npy",)
+    ),
+}
+ABLATION_OUTPUTS = {
+    "comparison": AblationOutput(
+        table="study.tables.comparison",
+        figure="study.figures.comparison",
+        tables=("runs", "timings", "history"),
+        formats=("parquet", "csv", "md", "tex"),
+    ),
+    "scaling": AblationOutput(
+        table="study.tables.scaling",
+        figure="study.figures.scaling",
+        tables=("runs",),
+        suffix="-scaling",
+        ablations=("blocks-and-repeats", "latents"),
+    ),
+    "cost": AblationOutput(
+        table="study.tables.cost",
+        figure="study.figures.cost",
+        tables=("runs", "timings"),
+        formats=("parquet", "md"),
+        suffix="-cost",
+        ablations=("gradient-checkpointing",),
+    ),
+}
+
+
+def tables_of(runs: Literal["all", "probed"]) -> list[str]:
+    """The names of the tables that hold rows of these runs."""
+    return [name for name, table in STUDY_TABLES.items() if table.runs == runs]
+
+
+def outputs_of(ablation: str) -> list[str]:
+    """The names of an ablation's outputs."""
+    return [
+        name
+        for name, output in ABLATION_OUTPUTS.items()
+        if output.ablations is None or ablation in output.ablations
+    ]
+
+
+def owner_of(name: str, ablations: Iterable[str]) -> str | None:
+    """What already has the name that an ablation's table and figure would have; None: nothing."""
+    if name in STUDY_TABLES or name in STUDY_FIGURES:
+        return "a table or figure of every study"
+    for other in ablations:
+        for output in ABLATION_OUTPUTS.values():
+            if output.suffix and name == other + output.suffix:
+                return f"an output of the ablation {other}"
+    return None

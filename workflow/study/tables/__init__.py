@@ -1,0 +1,1 @@
+"""The tables of a study and of its ablations: columns, rows, and forms for reading."""
