@@ -79,10 +79,10 @@ def step_memory(config: ModelConfig, size: int, device: torch.device) -> int:
     return peak_memory_bytes(device) - before
 
 
-def measured_memory(dataset: str, variant: str, size: int, device: str, recompute: bool) -> int:
+def measured_memory(dataset: str, variant: str, size: int, device: str, checkpointing: bool) -> int:
     """`step_memory` in a process of its own."""
     command = [sys.executable, __file__, "--device", device, "--memory-of", dataset, variant]
-    command += [str(size), str(int(recompute))]
+    command += [str(size), str(int(checkpointing))]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(answer.stdout)
 
@@ -90,10 +90,10 @@ def measured_memory(dataset: str, variant: str, size: int, device: str, recomput
 def paired_times(
     config: ModelConfig, size: int, device: torch.device, rounds: int
 ) -> tuple[list[float], list[float]]:
-    """Seconds of `rounds` steps without and with recomputation, in turn, after a warm-up."""
+    """Seconds of `rounds` steps without and with checkpointing, in turn, after a warm-up."""
     models = [
-        build(replace(config, gradient_checkpointing=recompute), device)
-        for recompute in (False, True)
+        build(replace(config, gradient_checkpointing=checkpointing), device)
+        for checkpointing in (False, True)
     ]
     images = batch(config, size, device)
     for model in models:
@@ -127,9 +127,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.memory_of:
-        dataset, variant, size, recompute = options.memory_of
+        dataset, variant, size, checkpointing = options.memory_of
         config = replace(
-            model_config(dataset, variant), gradient_checkpointing=bool(int(recompute))
+            model_config(dataset, variant), gradient_checkpointing=bool(int(checkpointing))
         )
         print(step_memory(config, int(size), torch.device(options.device)))
         return

@@ -18,9 +18,13 @@ import torch
 from model.config import ConfigError, RunConfig
 from model.data.batches import TrainingBatches, held_out_images
 from model.data.sources import DataError
+from model.network.generative_model import build_model
 from model.training.checkpoints import Checkpoints, OwnershipLost
-from model.training.loop import StopFlag, Training, resume, train, write_results
+from model.training.loop import train
 from model.training.ranks import Ranks, launch
+from model.training.results import write_results
+from model.training.state import Training, resume
+from model.training.stop import StopFlag
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ def train_or_resume(
     batches = TrainingBatches(options.data_dir, run)
     validation = held_out_images(options.data_dir, run, "valid")[: run.train.validation_images]
     checkpoints = Checkpoints(options.run_dir / "state")
-    training = Training(run, device, ranks)
+    training = Training(run, build_model(run.model), device, ranks)
     with ranks.writer_first():  # it sets damaged and old states aside
         if ranks.is_writer:
             checkpoints.claim()

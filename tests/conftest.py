@@ -1,5 +1,7 @@
 """Fixtures that several tests use."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,9 @@ import torch
 
 from model.data.arrays import preprocess
 from model.data.datasets import DATASETS
+
+# Models this small are faster on one thread, far more so where tests share the cores.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +27,13 @@ def binary_images() -> torch.Tensor:
     """Three binary images, uint8 [3, 1, 8, 8]."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 2, (3, 1, 8, 8), dtype=torch.uint8, generator=generator)
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers() -> Iterator[None]:
+    """A training in this process installs handlers of its own: Ctrl-C must still end the tests."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+    handlers = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, handlers, strict=True):
+        signal.signal(number, handler)

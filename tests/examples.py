@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from model.config import ModelConfig, RunConfig, TrainConfig
+from model.network.hvae import HVAE, HVAEOutput
 
 MULTIPLE_32 = {
     "encoder": "32x1,32d2,16x1,16d2,8x1,8d2,4x1,4d4,1x1",
@@ -28,6 +32,18 @@ def tiny_config(**differences: Any) -> ModelConfig:
         "zdim": 2,
     }
     return ModelConfig(**{**base, **differences})
+
+
+def tiny_model(**differences: Any) -> HVAE:
+    """The model of `tiny_config`, initialised."""
+    model = HVAE(tiny_config(**differences))
+    model.initialise(torch.Generator().manual_seed(0))
+    return model
+
+
+def posterior_pass(model: HVAE, images: Tensor, seed: int = 1) -> HVAEOutput:
+    """A pass with noise drawn from the seed."""
+    return model(images, model.draw_noise(len(images), torch.Generator().manual_seed(seed)))
 
 
 def tiny_run(

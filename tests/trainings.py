@@ -1,13 +1,25 @@
-"""Trainings as a user runs them: a run's folder, the command, and its log while it runs."""
+"""Trainings: as a user runs them, with the command and a folder, and without either."""
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from options import random_images
+from torch import Tensor
+
 from model.config import RunConfig
+from model.data.batches import TrainingBatches
+from model.network.generative_model import GenerativeModel, build_model
 from model.train import main
+from model.training.checkpoints import Checkpoints
+from model.training.loop import train as train_loop
+from model.training.ranks import Ranks
+from model.training.state import Training, resume
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,6 +38,71 @@ def train(directory: Path, data_dir: Path) -> int:
 def summary(directory: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((directory / "train.json").read_text())
     return content
+
+
+def before_step(monkeypatch: Any, step: int, action: Callable[[], None]) -> None:
+    """Let something happen in this process when a training comes to a step, once."""
+    batch_at = TrainingBatches.at
+    waiting = [step]
+
+    def at(self: TrainingBatches, step: int) -> Tensor:
+        if step in waiting:
+            waiting.clear()
+            action()
+        return batch_at(self, step)
+
+    monkeypatch.setattr(TrainingBatches, "at", at)
+
+
+def raise_twice(number: signal.Signals) -> Callable[[], None]:
+    """A signal sent twice, as SLURM and the executor may both send it."""
+
+    def action() -> None:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+
+    return action
+
+
+class NoSignal:
+    """The stop flag of a training that is stopped by its batches."""
+
+    signal: int | None = None
+
+
+class RandomBatches:
+    """Noise as batches; the one of a step depends on its number. Asks to stop after a step."""
+
+    def __init__(self, run: RunConfig, stop_after: int | None = None) -> None:
+        self.run = run
+        self.stop_after = stop_after
+        self.stop = NoSignal()
+
+    def at(self, step: int) -> Tensor:
+        if step + 1 == self.stop_after:
+            self.stop.signal = signal.SIGTERM
+        return random_images(self.run.model, self.run.train.batch_size, seed=step)
+
+
+def train_on_noise(
+    run: RunConfig,
+    directory: Path,
+    *,
+    ranks: Ranks | None = None,
+    stop_after: int | None = None,
+    build: Callable[..., GenerativeModel] = build_model,
+) -> Training:
+    """Train in this process, from where the state in a folder stands, without data or command."""
+    ranks = ranks or Ranks()
+    training = Training(run, build(run.model), torch.device("cpu"), ranks)
+    checkpoints = Checkpoints(directory)
+    if ranks.is_writer:
+        checkpoints.claim()
+    resume(training, checkpoints)
+    batches = RandomBatches(run, stop_after)
+    validation = random_images(run.model, run.train.validation_images)
+    train_loop(training, batches, validation, checkpoints, batches.stop, checkpoint_minutes=1e9)
+    return training
 
 
 def command(directory: Path, data_dir: Path, *options: str) -> list[str]:
@@ -51,7 +128,7 @@ class Process:
 
     def end(self) -> tuple[int, str]:
         """Exit code and the rest of the log."""
-        _, rest = self._process.communicate(timeout=120)
+        _, rest = self._process.communicate(timeout=240)
         return self._process.returncode, rest
 
 
@@ -59,3 +136,19 @@ def assert_same_result(first: Path, second: Path) -> None:
     """Weights and learning curve bit for bit."""
     assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
     assert (first / "history.parquet").read_bytes() == (second / "history.parquet").read_bytes()
+
+
+def assert_same_state(first: Any, second: Any) -> None:
+    """Two states of a training bit for bit, but for times and the number of resumes."""
+    if isinstance(first, Tensor):
+        assert torch.equal(first, second)
+    elif isinstance(first, dict):
+        assert list(first) == list(second)
+        for key in set(first) - {"wall_seconds", "started", "resumes"}:
+            assert_same_state(first[key], second[key])
+    elif isinstance(first, list):
+        assert len(first) == len(second)
+        for one, other in zip(first, second, strict=True):
+            assert_same_state(one, other)
+    else:
+        assert first == second

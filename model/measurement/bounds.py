@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.config import EvaluateConfig
-from model.network.hvae import HVAE, HVAEOutput
+from model.network.generative_model import GenerativeModel
 from model.randomness import Purpose, make_generator
 from model.table import Table, column
 
@@ -54,19 +54,12 @@ class ImageBounds:
         return self.distortion_nats + self.rate_nats
 
 
-def log_weight_nats(output: HVAEOutput, noise: list[Tensor]) -> Tensor:
-    """log p(x | z) + log p(z) - log q(z | x) in nats [B], for the z drawn with `noise`."""
-    ratios = [latent.log_ratio_nats(eps) for latent, eps in zip(output.latents, noise, strict=True)]
-    return torch.stack(ratios).sum(dim=0) - output.distortion_nats
-
-
 @torch.inference_mode()
 def image_bounds(
-    model: HVAE,
+    model: GenerativeModel,
     images: Tensor,
     config: EvaluateConfig,
     seed: int,
-    purpose: Purpose = Purpose.TEST_NOISE,
     progress: bool = False,
 ) -> ImageBounds:
     """Bounds for every image uint8 [N, C, H, W]; tensors on the CPU in float64.
@@ -74,24 +67,24 @@ def image_bounds(
     The importance-weighted bound is -log((1/K) sum_k w_k) over K passes (Burda et al. 2016),
     summed as a running log-sum-exp, so that memory does not grow with K; the first pass gives
     all the rest.
-    The noise of a batch depends on the seed, the purpose and the batch's number alone.
+    The noise of a batch depends on the seed and the batch's number alone.
     """
-    device = model.top_down.gain.device
+    device = model.device
     parts = []
     batches = images.split(config.batch_size)  # the last, incomplete one too
     for index, batch in enumerate(tqdm(batches, unit="batch", disable=not progress)):
         batch = batch.to(device)
-        activations = model.encode(batch)
+        encoded = model.encode(batch)
         log_sum = torch.full((len(batch),), -torch.inf, dtype=torch.float64)
         for sample in range(config.importance_samples):
             noise = model.draw_noise(
-                len(batch), make_generator(seed, purpose, index, sample, device=device)
+                len(batch), make_generator(seed, Purpose.TEST_NOISE, index, sample, device=device)
             )
-            output = model.posterior_pass(batch, activations, noise)
-            log_sum = log_sum.logaddexp(log_weight_nats(output, noise).double().cpu())
+            bound = model.posterior_pass(batch, encoded, noise)
+            log_sum = log_sum.logaddexp(bound.log_weight_nats().double().cpu())
             if sample == 0:
-                distortion = output.distortion_nats.double().cpu()
-                rates = output.rate_per_layer_nats.double().cpu()
+                distortion = bound.distortion_nats.double().cpu()
+                rates = bound.rate_per_layer_nats.double().cpu()
         parts.append((distortion, rates, log(config.importance_samples) - log_sum))
     return ImageBounds(*(torch.cat(column) for column in zip(*parts, strict=True)))
 

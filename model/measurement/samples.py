@@ -6,34 +6,34 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.network.hvae import HVAE
+from model.network.generative_model import GenerativeModel
 from model.randomness import Purpose, make_generator
 
 BATCH_SIZE = 100  # images
 
 
 def sample_rows(
-    model: HVAE, temperatures: Sequence[float], columns: int, seed: int, batch: int = 0
+    model: GenerativeModel, temperatures: Sequence[float], columns: int, seed: int, batch: int = 0
 ) -> Tensor:
     """Samples uint8 [rows, columns, C, H, W], one row per temperature, from one set of noise.
 
     Each number of a batch has noise of its own.
     """
-    device = model.top_down.gain.device
+    device = model.device
     noise = model.draw_noise(
         columns, make_generator(seed, Purpose.SAMPLING, 0, batch, device=device)
     )
     rows = []
     for temperature in temperatures:
         pixels_of = make_generator(seed, Purpose.SAMPLING, 1, batch, device=device)
-        rows.append(model.sample(columns, pixels_of, temperature=temperature, noise=noise).cpu())
+        rows.append(model.sample(noise, temperature, pixels_of).cpu())
     return torch.stack(rows)
 
 
 def sample_images(
-    model: HVAE, temperatures: Sequence[float], num_samples: int, seed: int
+    model: GenerativeModel, temperatures: Sequence[float], num_samples: int, seed: int
 ) -> Tensor:
-    """Samples as `HVAE.sample` gives them, uint8 [temperatures, num_samples, C, H, W].
+    """Samples as `GenerativeModel.sample` gives them, uint8 [temperatures, num_samples, C, H, W].
 
     Sample i has the same noise at every temperature.
     """

@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 100  # images; the paper shows the deviation over 10 batches of 100
 NUM_BATCHES = 10
-SMALLEST_STATE = (
-    1e-8  # backward errors are relative to the state: below this norm they mean nothing
-)
-
+# Backward errors are relative to the norm of the state: below this one they mean nothing.
+SMALLEST_STATE = 1e-8
 
 TABLE = Table(
     name="state_norms",
@@ -108,7 +106,7 @@ class StateNorms:
 
 
 @dataclass
-class _Recorder:
+class _NormHooks:
     """Hooks that append one [B] tensor per application, so that repeats of a block count."""
 
     bottom_up_in: list[Tensor] = field(default_factory=list)
@@ -131,7 +129,7 @@ class _Recorder:
         prior_features: list[Tensor] = []
 
         def after_prior(_module: nn.Module, _inputs: object, out: Tensor) -> None:
-            prior_features[:] = [out[:, 2 * block.zdim :]]  # none in a cell without a prior step
+            prior_features[:] = [out[:, 2 * block.zdim :]]  # no channels in cells without them
             self.prior_step.append(_norm(prior_features[0]))
 
         def after_projection(_module: nn.Module, _inputs: object, projected: Tensor) -> None:
@@ -158,40 +156,43 @@ def _input_norm(norms: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]]
 
 
 @contextmanager
-def _recording(model: HVAE) -> Iterator[_Recorder]:
-    recorder = _Recorder()
+def _recording(model: HVAE) -> Iterator[_NormHooks]:
+    hooks = _NormHooks()
     try:
-        # `blocks` has each module once, `schedule` as often as it is applied.
+        # A repeated block is one module, whose hooks must not be registered twice.
         for up in set(model.bottom_up.applied_blocks):
-            recorder.watch_bottom_up(up)
+            hooks.watch_bottom_up(up)
         for down in set(model.top_down.applied_blocks):
-            recorder.watch_top_down(down)
-        yield recorder
+            hooks.watch_top_down(down)
+        yield hooks
     finally:
-        for handle in recorder.handles:
+        for handle in hooks.handles:
             handle.remove()
 
 
 @torch.inference_mode()
 def state_norms(model: HVAE, images: Tensor, noise: Sequence[Tensor]) -> StateNorms:
     """Norms in one posterior pass over images uint8 [B, C, H, W]; tensors on the CPU."""
-    with _recording(model) as recorder:
+    with _recording(model) as hooks:
         model.top_down(model.encode(images), noise)
 
     def columns(norms: list[Tensor]) -> Tensor:
         return torch.stack(norms, dim=1).cpu()
 
     return StateNorms(
-        bottom_up=TowerNorms(columns(recorder.bottom_up_in), columns(recorder.bottom_up_out)),
-        top_down=TowerNorms(columns(recorder.top_down_in), columns(recorder.top_down_out)),
-        prior_step=columns(recorder.prior_step),
-        latent_step=columns(recorder.latent_step),
+        bottom_up=TowerNorms(columns(hooks.bottom_up_in), columns(hooks.bottom_up_out)),
+        top_down=TowerNorms(columns(hooks.top_down_in), columns(hooks.top_down_out)),
+        prior_step=columns(hooks.prior_step),
+        latent_step=columns(hooks.latent_step),
     )
 
 
 def rows(probe: "Probe") -> list[dict[str, Any]]:
-    """One row per applied block, on the test images."""
-    return block_rows(probe.run.model, probe.run.test_images, probe.run.config.seed)
+    """One row per applied block, on the test images; none for a model that has no such blocks."""
+    model = probe.run.model
+    if not isinstance(model, HVAE):
+        return []
+    return block_rows(model, probe.run.test_images, probe.run.config.seed)
 
 
 def block_rows(model: HVAE, images: Tensor, seed: int) -> list[dict[str, Any]]:
@@ -199,7 +200,7 @@ def block_rows(model: HVAE, images: Tensor, seed: int) -> list[dict[str, Any]]:
 
     Where there are fewer images it is as many whole batches as there are, or one smaller batch.
     """
-    device = model.top_down.gain.device
+    device = model.device
     batches = images.split(BATCH_SIZE)
     whole = [batch for batch in batches if len(batch) == BATCH_SIZE]
     norms = []

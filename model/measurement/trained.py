@@ -12,7 +12,7 @@ from model.config import EvaluateConfig, ProbeConfig, RunConfig
 from model.data.arrays import DatasetInfo, load_info
 from model.data.batches import held_out_images
 from model.measurement.samples import sample_images
-from model.network.hvae import HVAE
+from model.network.generative_model import GenerativeModel, build_model
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class TrainedRun:
     """A run's config, and its model with the averaged weights."""
 
     config: RunConfig
-    model: HVAE
+    model: GenerativeModel
     data_dir: Path
 
     @classmethod
     def load(cls, run_dir: Path, data_dir: Path, device: torch.device) -> "TrainedRun":
         """Read config.yaml and model.safetensors; raises ConfigError or OSError."""
         config = RunConfig.load(run_dir / "config.yaml")
-        model = HVAE(config.model)
+        model = build_model(config.model)
         model.load_state_dict(load_file(run_dir / "model.safetensors"))
         return cls(config, model.to(device).eval(), data_dir)
 

@@ -1,4 +1,4 @@
-"""The blocks of both towers: bottleneck, bottom-up block, top-down block with its latent."""
+"""The blocks of both towers, as in figure 3 of the paper: bottleneck, bottom-up, top-down."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,13 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from model.config import ModelConfig
-from model.network.cell import has_prior_step, latent_step
 from model.network.layout import Block
 from model.network.pooling import embed, pool
-from model.network.residual import bottom_up_step, top_down_cell
 from model.network.state_norm import normalise
 
 
 def conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
+    """A convolution that keeps the resolution."""
     return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
 
 
@@ -38,29 +37,35 @@ class Bottleneck(nn.Module):
 
 
 class BottomUpBlock(nn.Module):
-    """A residual bottleneck, then pooling where the layout asks for it."""
+    """One residual step, then pooling where the layout asks for it (figure 3, left)."""
 
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()
         self.down = block.down
         self.pooling = config.pooling
-        self.residual_cells = config.residual_cells
         self.state_norm = config.state_norm
         self.residual = Bottleneck(config.width, config.width, config, block.resolution)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, width, H, W] -> [B, width, H / down, W / down]."""
-        x = bottom_up_step(x, self.residual(x), residual_cells=self.residual_cells)
+        x = self.cell(x)
         if self.down is not None:
             x = pool(x, self.down, self.pooling)
         return normalise(x, self.state_norm)
 
+    def cell(self, x: Tensor) -> Tensor:
+        """x + residual(x); residual.py has the option without "x +"."""
+        return x + self.residual(x)
+
 
 @dataclass(frozen=True)
 class Latent:
-    """A stochastic layer's latent, the posterior it is drawn from, and the prior."""
+    """The latent of a stochastic layer, the posterior it was drawn from, and the prior.
 
-    z: Tensor  # [B, zdim, H, W]
+    Both are Gaussian with a diagonal covariance; all fields are [B, zdim, H, W].
+    """
+
+    z: Tensor
     posterior_mean: Tensor
     posterior_log_sigma: Tensor
     prior_mean: Tensor
@@ -83,7 +88,12 @@ class Latent:
 
 
 class TopDownBlock(nn.Module):
-    """A Gaussian latent and its cell; VDVAE's is two forward Euler steps (Theorem 4)."""
+    """One stochastic layer with the cell of VDVAE (figure 3, right; Theorem 4).
+
+    The other cells, which cell.py has, replace `cell` and `has_prior_features`.
+    """
+
+    has_prior_features = True  # the prior's network also gives the first Euler step
 
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()
@@ -92,49 +102,50 @@ class TopDownBlock(nn.Module):
         self.resolution = resolution
         self.mixin = block.mixin
         self.pooling = config.pooling
-        self.cell = top_down_cell(config.cell, residual_cells=config.residual_cells)
         self.state_norm = config.state_norm
-        features = width if has_prior_step(self.cell) else 0
+        features = width if self.has_prior_features else 0
+        self.prior_splits = (zdim, 2 * zdim)  # mean, log sigma, features
         self.posterior = Bottleneck(2 * width, 2 * zdim, config, resolution)
         self.prior = Bottleneck(width, 2 * zdim + features, config, resolution)
         self.z_projection = conv(zdim, width, 1)
         self.residual = Bottleneck(width, width, config, resolution)
 
     def mix_in(self, states: dict[int, Tensor]) -> Tensor:
-        """This resolution's state, plus the coarser one upsampled where the layout asks for it."""
+        """The state [B, width, H, W] that the block starts from, out of those by resolution.
+
+        It is the one at the block's resolution, plus the coarser one embedded where the layout
+        asks for it.
+        """
         x = states[self.resolution]
         if self.mixin is None:
             return x
         return x + embed(states[self.mixin], self.resolution // self.mixin, self.pooling)
 
     def forward(self, x: Tensor, activation: Tensor, noise: Tensor) -> tuple[Tensor, Latent]:
-        """Posterior pass: state [B, width, H, W] -> next state, and the latent drawn."""
-        posterior_mean, posterior_log_sigma = self.posterior(
-            torch.cat([x, activation], dim=1)
-        ).chunk(2, dim=1)
-        x, prior_mean, prior_log_sigma = self._prior_step(x)
-        z = posterior_mean + posterior_log_sigma.exp() * noise
-        latent = Latent(z, posterior_mean, posterior_log_sigma, prior_mean, prior_log_sigma)
-        return self._latent_step(x, z), latent
+        """Posterior pass: the next state, and the latent that the image gave it.
 
-    def generate(
-        self, x: Tensor, noise: Tensor, temperature: float, latent: Tensor | None = None
-    ) -> Tensor:
-        """Prior pass: draw the latent at `temperature` times the prior's sigma, or take it."""
-        x, prior_mean, prior_log_sigma = self._prior_step(x)
-        if latent is None:
-            latent = prior_mean + temperature * prior_log_sigma.exp() * noise
-        return self._latent_step(x, latent)
+        The state x, the bottom-up activation and the next state are [B, width, H, W], the noise is
+        [B, zdim, H, W].
+        """
+        # The posterior q(z | x, image), the prior p(z | x): means and log sigmas [B, zdim, H, W].
+        q_mean, q_log_sigma = self.posterior(torch.cat([x, activation], dim=1)).chunk(2, dim=1)
+        p_mean, p_log_sigma, features = self.prior(x).tensor_split(self.prior_splits, dim=1)
+        z = q_mean + q_log_sigma.exp() * noise
+        x = self.cell(x, features, z)
+        return normalise(x, self.state_norm), Latent(z, q_mean, q_log_sigma, p_mean, p_log_sigma)
 
-    def _prior_step(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """First deterministic step, Z^(1) = x + prior features, if the cell has one; the prior."""
-        out = self.prior(x)
-        prior_mean, prior_log_sigma = out[:, : 2 * self.zdim].chunk(2, dim=1)
-        if has_prior_step(self.cell):
-            x = x + out[:, 2 * self.zdim :]
-        return x, prior_mean, prior_log_sigma
+    def cell(self, x: Tensor, features: Tensor, z: Tensor) -> Tensor:
+        """The state after both forward Euler steps, with the latent between them (Theorem 4).
 
-    def _latent_step(self, x: Tensor, z: Tensor) -> Tensor:
-        """The rest of the cell."""
-        x = latent_step(self.cell, x, self.z_projection(z), self.residual)
+        x and the prior's features are [B, width, H, W], z is [B, zdim, H, W].
+        """
+        x = x + features  # the first step, Z^(1)
+        x = x + self.z_projection(z)  # the latent
+        return x + self.residual(x)  # the second step
+
+    def generate(self, x: Tensor, noise: Tensor, temperature: float) -> Tensor:
+        """Prior pass: the next state, with a latent at `temperature` times the prior's sigma."""
+        p_mean, p_log_sigma, features = self.prior(x).tensor_split(self.prior_splits, dim=1)
+        z = p_mean + temperature * p_log_sigma.exp() * noise
+        x = self.cell(x, features, z)
         return normalise(x, self.state_norm)

@@ -1,27 +1,29 @@
-"""The top-down cell: how a block changes the state around its latent (figure A.1)."""
-
-from collections.abc import Callable
-from typing import Literal
+"""The top-down cells other than VDVAE's (figure A.1): how a block changes the state."""
 
 from torch import Tensor
 
-Cell = Literal["vdvae", "nvae", "markov"]
+from model.network.blocks import TopDownBlock
 
 
-def has_prior_step(cell: Cell) -> bool:
-    """Whether the prior also gives features that are added to the state: x + prior features."""
-    return cell == "vdvae"
+class NvaeBlock(TopDownBlock):
+    """NVAE's cell: VDVAE's without the first Euler step."""
+
+    has_prior_features = False
+
+    def cell(self, x: Tensor, features: Tensor, z: Tensor) -> Tensor:
+        """x <- x + projected latent, x <- x + residual(x); there are no features."""
+        x = x + self.z_projection(z)
+        return x + self.residual(x)
 
 
-def latent_step(
-    cell: Cell, x: Tensor, projected: Tensor, residual: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """The state after the latent, projected to the state's shape [B, width, H, W].
+class MarkovBlock(TopDownBlock):
+    """The Markovian cell: nothing but the latent is handed on."""
 
-    `vdvae`, `nvae`: x <- x + projected, then x <- x + residual(x), the second step of Theorem 4.
-    `markov`: x <- residual(projected): nothing but the latent is handed on.
-    """
-    if cell == "markov":
-        return residual(projected)
-    x = x + projected
-    return x + residual(x)
+    has_prior_features = False
+
+    def cell(self, x: Tensor, features: Tensor, z: Tensor) -> Tensor:
+        """x <- residual(projected latent); there are no features."""
+        return self.residual(self.z_projection(z))
+
+
+TOP_DOWN_BLOCKS = {"vdvae": TopDownBlock, "nvae": NvaeBlock, "markov": MarkovBlock}

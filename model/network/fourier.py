@@ -7,25 +7,23 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-FourierOf = Literal["none", "value", "position"]
 
-
-def num_features(of: FourierOf, exponents: Sequence[int], image_channels: int) -> int:
+def num_features(
+    of: Literal["none", "value", "position"], exponents: Sequence[int], image_channels: int
+) -> int:
     """Number of extra channels: sin and cos per exponent, of each channel or of both axes."""
     sources = {"none": 0, "value": image_channels, "position": 2}[of]
     return 2 * len(exponents) * sources
 
 
-def features(images: Tensor, of: FourierOf, exponents: Sequence[int]) -> Tensor:
+def features(images: Tensor, of: Literal["value", "position"], exponents: Sequence[int]) -> Tensor:
     """sin(2 pi f x) and cos(2 pi f x), f = 2^n, of 8-bit pixels [B, C, H, W]; float32 [B, F, H, W].
 
     `value`: x = (k + 1/2) / 256 for the pixel value k, at which f = 128 still tells even from odd.
     `position`: x = (i + 1/2) / size along each axis.  Exponents above the Nyquist limit are refused
-    by ModelConfig.  `none` gives F = 0 channels.
+    by ModelConfig.
     """
     batch, _, height, width = images.shape
-    if of == "none":
-        return torch.empty(batch, 0, height, width, device=images.device)
     if of == "value":
         x = (images.float() + 0.5) / 256  # [B, C, H, W]
     else:

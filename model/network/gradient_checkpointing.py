@@ -1,4 +1,4 @@
-"""Gradient checkpointing: a block's activations are computed again in the backward pass."""
+"""Gradient checkpointing: the backward pass computes a block's activations again."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 
-def applied(block: nn.Module, *inputs: Any, recompute: bool) -> Any:
-    """What the block gives for its inputs, keeping only them for the backward pass if `recompute`.
+def checkpointed(block: nn.Module, *inputs: Any) -> Any:
+    """What the block gives for its inputs, which are all that is kept for the backward pass.
 
     The noise of a pass is an input, so nothing random is drawn again (Chen et al. 2016).
     """
-    if recompute and torch.is_grad_enabled():
-        return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
-    return block(*inputs)
+    if not torch.is_grad_enabled():
+        return block(*inputs)
+    return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)

@@ -9,20 +9,22 @@ from torch import Generator, Tensor, nn
 
 from model.config import ModelConfig
 from model.network import fourier
-from model.network.blocks import BottomUpBlock, Latent, TopDownBlock, conv
-from model.network.gradient_checkpointing import applied
+from model.network.blocks import Latent, conv
+from model.network.gradient_checkpointing import checkpointed
 from model.network.likelihood import Bernoulli, DiscretisedLogistics
+from model.network.residual import block_types
 from model.network.sharing import unroll
 from model.network.skip import skip_sources
 
 
 @dataclass(frozen=True)
 class HVAEOutput:
-    """What one posterior pass gives, per image; nats, not yet per dimension."""
+    """What one posterior pass gives, in nats per image (a `Bound` of generative_model.py)."""
 
     distortion_nats: Tensor  # [B], -log p(x | z)
     rate_per_layer_nats: Tensor  # [B, stochastic depth], KL of each layer, top-down order
-    latents: list[Latent]  # one per stochastic layer
+    latents: Sequence[Latent]  # one per stochastic layer
+    noise: Sequence[Tensor]  # that the latents were drawn with
 
     @property
     def rate_nats(self) -> Tensor:  # [B]
@@ -32,6 +34,12 @@ class HVAEOutput:
     def nll_nats(self) -> Tensor:
         """The one-sample bound on the negative log-likelihood [B]: distortion + rate."""
         return self.distortion_nats + self.rate_nats
+
+    def log_weight_nats(self) -> Tensor:
+        """log p(x | z) + log p(z) - log q(z | x) [B], for the latents drawn."""
+        pairs = zip(self.latents, self.noise, strict=True)
+        ratios = [latent.log_ratio_nats(eps) for latent, eps in pairs]
+        return torch.stack(ratios).sum(dim=0) - self.distortion_nats
 
 
 class BottomUp(nn.Module):
@@ -43,10 +51,11 @@ class BottomUp(nn.Module):
             config.fourier, config.fourier_exponents, config.image_channels
         )
         self.in_conv = conv(in_channels, config.width, 3)
-        blocks = [BottomUpBlock(config, block) for block in config.bottom_up]
+        block_type, _ = block_types(config)
+        blocks = [block_type(config, block) for block in config.bottom_up]
         self.blocks = nn.ModuleList(blocks)
         self.applied_blocks = unroll(blocks, config.bottom_up)  # repeats are the same module
-        self.recompute = config.gradient_checkpointing
+        self.gradient_checkpointing = config.gradient_checkpointing
         self.kept = frozenset(kept)  # numbers of outputs, see model/network/skip.py
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
@@ -54,7 +63,7 @@ class BottomUp(nn.Module):
         x = self.in_conv(x)
         activations = {0: x} if 0 in self.kept else {}
         for number, block in enumerate(self.applied_blocks, start=1):
-            x = applied(block, x, recompute=self.recompute)
+            x = checkpointed(block, x) if self.gradient_checkpointing else block(x)
             if number in self.kept:
                 activations[number] = x
         return activations
@@ -68,10 +77,11 @@ class TopDown(nn.Module):
         self.image_size = config.image_size
         self.width = config.width
         self.resolutions = sorted({block.resolution for block in config.top_down})
-        blocks = [TopDownBlock(config, block) for block in config.top_down]
+        _, block_type = block_types(config)
+        blocks = [block_type(config, block) for block in config.top_down]
         self.blocks = nn.ModuleList(blocks)
         self.applied_blocks = unroll(blocks, config.top_down)
-        self.recompute = config.gradient_checkpointing
+        self.gradient_checkpointing = config.gradient_checkpointing
         self.sources = skip_sources(
             config.bottom_up, config.top_down, config.image_size, config.skip
         )
@@ -83,41 +93,40 @@ class TopDown(nn.Module):
         self.gain = nn.Parameter(torch.ones(1, config.width, 1, 1))
         self.bias = nn.Parameter(torch.zeros(1, config.width, 1, 1))
 
-    def _first_states(self, batch: int) -> dict[int, Tensor]:
+    def forward(
+        self, activations: dict[int, Tensor], noise: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Latent]]:
+        """Posterior pass; features [B, width, H, W] and the latents in top-down order."""
+        states = self.initial(noise[0].shape[0])
+        latents = []
+        for block, source, eps in zip(self.applied_blocks, self.sources, noise, strict=True):
+            inputs = block.mix_in(states), activations[source], eps
+            if self.gradient_checkpointing:
+                states[block.resolution], latent = checkpointed(block, *inputs)
+            else:
+                states[block.resolution], latent = block(*inputs)
+            latents.append(latent)
+        return self.features(states), latents
+
+    def generate(self, noise: Sequence[Tensor], temperature: float) -> Tensor:
+        """Prior pass; features [B, width, H, W]."""
+        states = self.initial(noise[0].shape[0])
+        for block, eps in zip(self.applied_blocks, noise, strict=True):
+            states[block.resolution] = block.generate(block.mix_in(states), eps, temperature)
+        return self.features(states)
+
+    def initial(self, num_images: int) -> dict[int, Tensor]:
+        """The state [B, width, r, r] at each resolution r before the first block: learnt, or 0."""
         states = {
             resolution: self.gain.new_zeros(1, self.width, resolution, resolution)
             for resolution in self.resolutions
         }
         states.update({state.shape[-1]: state for state in self.initial_states})
-        return {resolution: x.expand(batch, -1, -1, -1) for resolution, x in states.items()}
+        return {resolution: x.expand(num_images, -1, -1, -1) for resolution, x in states.items()}
 
-    def _features(self, states: dict[int, Tensor]) -> Tensor:
+    def features(self, states: dict[int, Tensor]) -> Tensor:
+        """What the likelihood gets: the last state at the image's resolution, scaled."""
         return states[self.image_size] * self.gain + self.bias
-
-    def forward(
-        self, activations: dict[int, Tensor], noise: Sequence[Tensor]
-    ) -> tuple[Tensor, list[Latent]]:
-        """Posterior pass; features [B, width, H, W] and the latents in top-down order."""
-        states = self._first_states(noise[0].shape[0])
-        latents = []
-        for block, source, eps in zip(self.applied_blocks, self.sources, noise, strict=True):
-            x = block.mix_in(states)
-            states[block.resolution], latent = applied(
-                block, x, activations[source], eps, recompute=self.recompute
-            )
-            latents.append(latent)
-        return self._features(states), latents
-
-    def generate(
-        self, noise: Sequence[Tensor], temperature: float, latents: Sequence[Tensor]
-    ) -> Tensor:
-        """Prior pass, the first len(latents) latents given; features [B, width, H, W]."""
-        states = self._first_states(noise[0].shape[0])
-        given = [*latents, *[None] * (len(noise) - len(latents))]
-        for block, eps, latent in zip(self.applied_blocks, noise, given, strict=True):
-            x = block.mix_in(states)
-            states[block.resolution] = block.generate(x, eps, temperature, latent)
-        return self._features(states)
 
 
 class HVAE(nn.Module):
@@ -156,40 +165,51 @@ class HVAE(nn.Module):
 
     @property
     def num_parameters(self) -> int:
+        """Number of weights, each shared one counted once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
-    def has_unseen_blocks(self) -> bool:
-        """Whether no top-down block sees the last bottom-up blocks (skip.py)."""
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.top_down.gain.device
+
+    @property
+    def loss_dims(self) -> int:
+        """The loss is nats per image over this number, see model/network/likelihood.py."""
+        return self.likelihood.loss_dims
+
+    @property
+    def has_unused_parameters(self) -> bool:
+        """Whether no top-down block sees the outputs of the last bottom-up blocks (skip.py)."""
         return max(self.top_down.sources) < len(self.bottom_up.applied_blocks)
 
     def draw_noise(self, num_images: int, generator: Generator) -> list[Tensor]:
         """Standard normal noise of one pass: a tensor [B, zdim, r, r] per stochastic layer."""
-        device, dtype = self.top_down.gain.device, self.top_down.gain.dtype
         shapes = [
             (num_images, block.zdim, block.resolution, block.resolution)
             for block in self.top_down.applied_blocks
         ]
         sizes = [torch.Size(shape).numel() for shape in shapes]
-        flat = torch.randn(sum(sizes), generator=generator, device=device, dtype=dtype)
+        flat = torch.randn(
+            sum(sizes),
+            generator=generator,
+            device=generator.device,
+            dtype=self.top_down.gain.dtype,
+        )
         return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
 
-    def forward(
-        self,
-        images: Tensor,
-        noise: Sequence[Tensor] | None = None,
-        generator: Generator | None = None,
-    ) -> HVAEOutput:
-        """Posterior pass over images uint8 [B, C, H, W], with noise given or drawn here."""
-        if noise is None:
-            if generator is None:
-                raise TypeError("HVAE.forward needs either noise or a generator to draw it with")
-            noise = self.draw_noise(len(images), generator)
+    def forward(self, images: Tensor, noise: Sequence[Tensor]) -> HVAEOutput:
+        """Posterior pass over images uint8 [B, C, H, W], with the noise of `draw_noise`."""
         return self.posterior_pass(images, self.encode(images), noise)
 
     def encode(self, images: Tensor) -> dict[int, Tensor]:
         """The bottom-up activations of images; they serve any number of posterior passes."""
-        return self.bottom_up(self._input(images))
+        config = self.config
+        x = (images.to(self.top_down.gain.dtype) - config.pixel_mean) / config.pixel_std
+        if config.fourier != "none":
+            extra = fourier.features(images, config.fourier, config.fourier_exponents)
+            x = torch.cat([x, extra.to(x.dtype)], dim=1)  # [B, C + F, H, W]
+        return self.bottom_up(x)
 
     def posterior_pass(
         self, images: Tensor, activations: dict[int, Tensor], noise: Sequence[Tensor]
@@ -200,34 +220,13 @@ class HVAE(nn.Module):
             distortion_nats=self.likelihood.distortion_nats(features, images),
             rate_per_layer_nats=torch.stack([latent.rate_nats() for latent in latents], dim=1),
             latents=latents,
+            noise=noise,
         )
-
-    def _input(self, images: Tensor) -> Tensor:
-        """Shifted and scaled pixels with their Fourier features, [B, C + F, H, W]."""
-        config = self.config
-        pixels = (images.to(self.top_down.gain.dtype) - config.pixel_mean) / config.pixel_std
-        if config.fourier == "none":
-            return pixels
-        extra = fourier.features(images, config.fourier, config.fourier_exponents)
-        return torch.cat([pixels, extra.to(pixels.dtype)], dim=1)
 
     @torch.inference_mode()
-    def sample(
-        self,
-        num_images: int,
-        generator: Generator,
-        *,
-        temperature: float = 1.0,
-        noise: Sequence[Tensor] | None = None,
-        latents: Sequence[Tensor] = (),
-    ) -> Tensor:
-        """Unconditional samples, uint8 [B, C, H, W] in 0 ... 255.
+    def sample(self, noise: Sequence[Tensor], temperature: float, generator: Generator) -> Tensor:
+        """Unconditional samples, uint8 [B, C, H, W] in 0 ... 255, of the noise of `draw_noise`.
 
-        `temperature` scales the prior's sigma in every layer; `noise`, one tensor per stochastic
-        layer, lets several temperatures share it; the first len(latents) latents are as given.
+        `temperature` scales the prior's sigma in every layer; the generator draws the pixels.
         """
-        if noise is None:
-            noise = self.draw_noise(num_images, generator)
-        return self.likelihood.decode(
-            self.top_down.generate(noise, temperature, latents), generator
-        )
+        return self.likelihood.decode(self.top_down.generate(noise, temperature), generator)

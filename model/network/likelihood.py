@@ -9,13 +9,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from model.config import ModelConfig
 
 
-def bits_per_dim(nats: Tensor, dims: int) -> Tensor:
-    """Convert nats per image into bits per dimension."""
-    return nats / (dims * log(2))
-
-
 class Bernoulli(nn.Module):
     """Independent binary pixels; images hold 0 and 1."""
+
+    loss_dims = 1  # the loss is in nats per image
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -43,6 +40,9 @@ class DiscretisedLogistics(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        # The loss is in nats per dimension, so that the thresholds for gradients do not depend on
+        # the size of the images (VDVAE).
+        self.loss_dims = config.likelihood_dims
         self.num_mixtures = config.num_mixtures
         self.config = config
         self.out_conv = nn.Conv2d(config.width, 10 * config.num_mixtures, kernel_size=1)

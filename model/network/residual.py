@@ -2,18 +2,23 @@
 
 from torch import Tensor
 
-from model.network.cell import Cell
+from model.config import ModelConfig
+from model.network.blocks import BottomUpBlock, TopDownBlock
+from model.network.cell import TOP_DOWN_BLOCKS, MarkovBlock
 
 
-def bottom_up_step(x: Tensor, update: Tensor, *, residual_cells: bool) -> Tensor:
-    """The state after a bottom-up block's bottleneck [B, width, H, W]: with or without "x +"."""
-    return x + update if residual_cells else update
+class PlainBottomUpBlock(BottomUpBlock):
+    """A bottom-up block without "x +"."""
+
+    def cell(self, x: Tensor) -> Tensor:
+        """x <- residual(x)."""
+        return self.residual(x)
 
 
-def top_down_cell(cell: Cell, *, residual_cells: bool) -> Cell:
-    """The cell of the top-down blocks: VDVAE's without any "x +" is the Markovian one.
-
-    x <- prior features, x <- projected latent, x <- residual(x): the prior's features are
-    overwritten, so nothing but the latent is handed on, and they need no weights.
-    """
-    return cell if residual_cells else "markov"
+def block_types(config: ModelConfig) -> tuple[type[BottomUpBlock], type[TopDownBlock]]:
+    """The classes of the bottom-up and of the top-down blocks."""
+    if config.residual_cells:
+        return BottomUpBlock, TOP_DOWN_BLOCKS[config.cell]
+    # VDVAE's cell without any "x +" is x <- features, x <- projected latent, x <- residual(x).
+    # The features are overwritten, so they need no weights: that is the Markovian cell.
+    return PlainBottomUpBlock, MarkovBlock

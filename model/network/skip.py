@@ -5,19 +5,22 @@ from typing import Literal
 
 from model.network.layout import Block
 
-Skip = Literal["last", "mirror"]
-
 
 def skip_sources(
-    bottom_up: Sequence[Block], top_down: Sequence[Block], image_size: int, skip: Skip
+    bottom_up: Sequence[Block],
+    top_down: Sequence[Block],
+    image_size: int,
+    skip: Literal["last", "mirror"],
 ) -> list[int]:
-    """For each applied top-down block, in order, the bottom-up output that it sees.
+    """The number of the bottom-up output that each applied top-down block sees, in order.
 
-    Output 0 is that of the input convolution, output k that of the k-th applied block.
+    Output 0 is the input convolution's; output k is that of the k-th applied bottom-up block.
     `last` (VDVAE, asynchronous): the last output at the block's resolution.
-    `mirror` (synchronous): block k of the K at a resolution sees the output of bottom-up block
-    floor((K - 1 - k) n / K) of the n that work and stay there, or, where none does, what was pooled
-    to it.  The depths may differ; with K < n the last ones are seen by no block.
+    `mirror` (synchronous): the first top-down block of a resolution sees the last bottom-up block,
+    and the last one the first.  Of the K top-down blocks at a resolution, block k = 0 ... K - 1
+    sees bottom-up block floor((K - 1 - k) n / K) of the n that work there and do not pool; where
+    there is none, it sees the state that was pooled to the resolution.  The two depths may differ;
+    if K < n, some bottom-up blocks, the last ones among them, are seen by no top-down block.
     """
     outputs: dict[int, list[int]] = {image_size: [0]}  # per resolution; what came in first
     applied = [block for block in bottom_up for _ in range(block.repeats)]

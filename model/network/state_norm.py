@@ -4,14 +4,12 @@ from typing import Literal
 
 from torch import Tensor
 
-StateNorm = Literal["none", "l2", "rms"]
 
-
-def normalise(state: Tensor, norm: StateNorm) -> Tensor:
+def normalise(state: Tensor, norm: Literal["none", "l2", "rms"]) -> Tensor:
     """Normalise the state [B, C, H, W] of each image, at the output of a block.
 
-    `l2`: x / sqrt(sum over C, H, W of x^2 + 1e-6), unit Euclidean norm, which also makes the single
-    elements small; `rms`: the same with the mean for the sum, unit root mean square.
+    `l2`: x / sqrt(sum of x^2 over C, H, W + 1e-6), which has a Euclidean norm of 1, so that its
+    elements are small; `rms`: the same with the mean instead of the sum, a root mean square of 1.
     """
     if norm == "none":
         return state

@@ -1,22 +1,22 @@
 """Exponential moving average of the weights, which is what gets evaluated."""
 
+from copy import deepcopy
+
 import torch
 
-from model.network.hvae import HVAE
+from model.network.generative_model import GenerativeModel
 
 
 class Ema:
-    """A second model whose weights follow the first one's."""
+    """A copy of a model whose weights follow the model's."""
 
-    def __init__(self, model: HVAE, rate: float) -> None:
+    def __init__(self, model: GenerativeModel, rate: float) -> None:
         self.rate = rate
         self.updates = 0
-        self.model = HVAE(model.config).to(model.top_down.gain.device)
-        self.model.load_state_dict(model.state_dict())
-        self.model.requires_grad_(False)
+        self.model = deepcopy(model).requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, model: HVAE) -> None:
+    def update(self, model: GenerativeModel) -> None:
         """Move towards the model's weights, with a rate that is low at first.
 
         The rate of the n-th update is min(rate, (1 + n) / (10 + n)): with a constant 0.9999,

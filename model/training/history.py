@@ -1,7 +1,13 @@
 """The learning curve of a run: means over training batches, and validations."""
 
-import pyarrow as pa
+from collections.abc import Sequence
+from typing import Any, Literal
 
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from model.network.generative_model import Bound
 from model.table import Table, column
 
 TABLE = Table(
@@ -19,3 +25,44 @@ TABLE = Table(
         column("skipped_updates", pa.int64(), "updates skipped so far"),
     ],
 )
+
+
+def sums(bound: Bound) -> Tensor:
+    """The sums over a batch of its NLL, rate and distortion in nats [3], without gradients."""
+    return torch.stack(
+        [bound.nll_nats.sum(), bound.rate_nats.sum(), bound.distortion_nats.sum()]
+    ).detach()
+
+
+def row(
+    *,
+    step: int,
+    split: Literal["train", "valid"],
+    weights: Literal["raw", "ema"],
+    means: Sequence[float],
+    skipped_updates: int,
+    gradient_norm: float | None = None,
+    learning_rate: float | None = None,
+) -> dict[str, Any]:
+    """A row of the table; `means` are the NLL, rate and distortion in nats per image."""
+    nll, rate, distortion = means
+    return {
+        "step": step,
+        "split": split,
+        "weights": weights,
+        "nll_nats": nll,
+        "rate_nats": rate,
+        "distortion_nats": distortion,
+        "gradient_norm": gradient_norm,
+        "learning_rate": learning_rate,
+        "skipped_updates": skipped_updates,
+    }
+
+
+def line(row: dict[str, Any], iterations: int) -> str:
+    """The row as a line of the log."""
+    return (
+        f"step {row['step']}/{iterations}  {row['split']} {row['weights']}  "
+        f"NLL {row['nll_nats']:.3f} nats (rate {row['rate_nats']:.3f}, "
+        f"distortion {row['distortion_nats']:.3f})  skipped {row['skipped_updates']}"
+    )

@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import cast
 
 import psutil
 import torch
@@ -21,8 +22,8 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
 from model.config import ConfigError
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+from model.network.generative_model import Bound, GenerativeModel
+from model.training.stop import STOP_SIGNALS
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,14 @@ class Ranks:
     def is_writer(self) -> bool:
         return self.rank == 0
 
-    def replica(self, model: nn.Module, *, has_unused_parameters: bool) -> nn.Module:
-        """The model to call in training: its gradients are the average over the ranks."""
+    def replica(self, model: GenerativeModel) -> Callable[[Tensor, Sequence[Tensor]], Bound]:
+        """What to call in training: the model, its gradients averaged over the ranks."""
         if self.size == 1:
             return model
-        return DistributedDataParallel(model, find_unused_parameters=has_unused_parameters)
+        return DistributedDataParallel(
+            cast(nn.Module, model),  # every family is one, see generative_model.py
+            find_unused_parameters=model.has_unused_parameters,
+        )
 
     def shard(self, batch: Tensor) -> Tensor:
         """This rank's images of a batch [B, ...]; parts differ by at most one image."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from examples import tiny_config, tiny_run
+from examples import tiny_config, tiny_model, tiny_run
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
@@ -29,8 +29,7 @@ def random_images(count: int, channels: int, size: int, seed: int = 0) -> Tensor
 
 
 def example_model() -> HVAE:
-    model = HVAE(tiny_config())
-    model.initialise(torch.Generator().manual_seed(0))
+    model = tiny_model()
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():

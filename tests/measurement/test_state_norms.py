@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from examples import tiny_config
+from examples import tiny_model
 from torch import Tensor
 
 from model.measurement.state_norms import block_rows, state_norms
@@ -13,8 +13,7 @@ from model.randomness import Purpose, make_generator
 
 def example_model(**differences: object) -> HVAE:
     """A model whose every branch has an effect, unlike a freshly initialised one."""
-    model = HVAE(tiny_config(**differences))
-    model.initialise(torch.Generator().manual_seed(0))
+    model = tiny_model(**differences)
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -148,8 +147,7 @@ def test_probing_changes_no_number_and_leaves_no_hook() -> None:
 
 def test_steps_from_a_zero_state_are_masked_and_counted() -> None:
     """A fresh model's initial state is 0, so the first block's relative error means nothing."""
-    model = HVAE(tiny_config())
-    model.initialise(torch.Generator().manual_seed(0))
+    model = tiny_model()
     down = block_rows(model, random_images(40), seed=0)[5:]
     assert [row["num_masked"] for row in down] == [40, 0, 0, 0, 0]
     assert down[0]["norm_in"] == 0
@@ -160,8 +158,7 @@ def test_steps_from_a_zero_state_are_masked_and_counted() -> None:
 
 def test_masked_images_are_in_no_mean() -> None:
     """Black images keep a zero state, others do not; the errors are those of the others alone."""
-    model = HVAE(tiny_config(pixel_mean=0.0))
-    model.initialise(torch.Generator().manual_seed(0))
+    model = tiny_model(pixel_mean=0.0)
     with torch.no_grad():
         for block in model.top_down.blocks:
             block.posterior.conv4.bias[2:] = -200.0  # log sigma: the noise has no effect

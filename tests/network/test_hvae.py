@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from examples import BINARY, MULTIPLE_32, RGB, tiny_config
+from examples import BINARY, MULTIPLE_32, RGB, posterior_pass, tiny_config, tiny_model
 
 from model.config import ModelConfig
 from model.network.hvae import HVAE
 from model.network.openai import export_openai, import_openai, openai_name
-from model.randomness import Purpose, make_generator
 
 MNIST_VDVAE = {
     "encoder": "32x11,32d2,16x6,16d2,8x6,8d2,4x3,4d4,1x3",
@@ -138,8 +137,7 @@ def test_openai_names_refuse_what_does_not_fit() -> None:
 
 
 def test_initial_distribution_follows_vdvae() -> None:
-    model = HVAE(tiny_config(repeats=3))
-    model.initialise(torch.Generator().manual_seed(0))
+    model = tiny_model(repeats=3)
     block = model.top_down.blocks[0]
     applications = len(model.top_down.applied_blocks)
     assert applications == 2 + 3 * 3
@@ -149,23 +147,9 @@ def test_initial_distribution_follows_vdvae() -> None:
     assert all(m.bias.abs().max() == 0 for m in model.modules() if isinstance(m, torch.nn.Conv2d))
 
 
-def test_forward_draws_its_noise_from_the_generator(binary_images: torch.Tensor) -> None:
-    model = HVAE(tiny_config())
-    model.initialise(torch.Generator().manual_seed(0))
-    noise = model.draw_noise(3, make_generator(0, Purpose.TRAINING_NOISE, 7))
-    given = model(binary_images, noise)
-    drawn = model(binary_images, generator=make_generator(0, Purpose.TRAINING_NOISE, 7))
-    assert torch.equal(given.nll_nats, drawn.nll_nats)
-    other = model(binary_images, generator=make_generator(0, Purpose.TRAINING_NOISE, 8))
-    assert not torch.equal(given.nll_nats, other.nll_nats)
-    with pytest.raises(TypeError, match="noise"):
-        model(binary_images)
-
-
 def sampling_model(**differences: Any) -> HVAE:
     """A model whose priors are not the zeros of the initialisation."""
-    model = HVAE(tiny_config(**differences))
-    model.initialise(torch.Generator().manual_seed(0))
+    model = tiny_model(**differences)
     generator_ = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for block in model.top_down.blocks:
@@ -175,61 +159,31 @@ def sampling_model(**differences: Any) -> HVAE:
 
 def test_sampling_at_temperature_zero_takes_the_prior_means() -> None:
     model = sampling_model()
-    first = model.sample(4, torch.Generator().manual_seed(3), temperature=0.0)
-    second = model.sample(4, torch.Generator().manual_seed(4), temperature=0.0)
-    assert first.shape == (4, 1, 8, 8)
-    assert first.dtype == torch.uint8
-    assert torch.equal(first, second)
-    assert all(torch.equal(first[0], image) for image in first)
-    warm = model.sample(4, torch.Generator().manual_seed(3), temperature=1.0)
+    noise = model.draw_noise(4, torch.Generator().manual_seed(3))
+    cold = model.sample(noise, 0.0, torch.Generator())
+    assert cold.shape == (4, 1, 8, 8)
+    assert cold.dtype == torch.uint8
+    assert all(torch.equal(cold[0], image) for image in cold)
+    warm = model.sample(noise, 1.0, torch.Generator())
     assert not torch.equal(warm[0], warm[1])
 
 
 @pytest.mark.parametrize("rgb", [False, True])
-def test_sampling_with_all_posterior_latents_reconstructs(rgb: bool) -> None:
-    """The prior pass over the posterior's latents ends in the posterior pass's state."""
-    model = sampling_model(**(RGB if rgb else {}))
+def test_the_prior_pass_with_the_posteriors_latents_reconstructs(rgb: bool) -> None:
+    """With the noise that makes the prior draw the posterior's latents, the states are the same."""
+    model = sampling_model(**(RGB if rgb else {})).double()
     images = torch.randint(0, 256 if rgb else 2, (2, 3 if rgb else 1, 8, 8), dtype=torch.uint8)
     noise = model.draw_noise(2, torch.Generator().manual_seed(5))
     with torch.no_grad():
         features, latents = model.top_down(model.encode(images), noise)
-        generated = model.top_down.generate(noise, 1.0, [latent.z for latent in latents])
+        of_prior = [(q.z - q.prior_mean) / q.prior_log_sigma.exp() for q in latents]
+        generated = model.top_down.generate(of_prior, 1.0)
     torch.testing.assert_close(generated, features)
-
-
-def test_sampling_with_the_first_latents_given_keeps_them() -> None:
-    model = sampling_model()
-    noise = model.draw_noise(2, torch.Generator().manual_seed(6))
-    free = model.sample(2, torch.Generator(), noise=noise)
-    prior = HVAEPriorLatents(model, noise)
-    kept = model.sample(2, torch.Generator(), noise=noise, latents=prior.first(2))
-    assert torch.equal(free, kept)
-    moved = [z + 3 for z in prior.first(2)]
-    assert not torch.equal(free, model.sample(2, torch.Generator(), noise=noise, latents=moved))
-
-
-class HVAEPriorLatents:
-    """The latents that a prior pass draws, recomputed block by block."""
-
-    def __init__(self, model: HVAE, noise: list[torch.Tensor]) -> None:
-        self.model, self.noise = model, noise
-
-    @torch.no_grad()
-    def first(self, count: int) -> list[torch.Tensor]:
-        decoder = self.model.top_down
-        states = decoder._first_states(len(self.noise[0]))
-        latents = []
-        for block, eps in list(zip(decoder.applied_blocks, self.noise, strict=True))[:count]:
-            x = block.mix_in(states)
-            prior = block.prior(x)
-            latents.append(prior[:, :2] + prior[:, 2:4].exp() * eps)
-            states[block.resolution] = block.generate(x, eps, 1.0, latents[-1])
-        return latents
 
 
 def test_no_learnt_initial_state_above_no_bias_above() -> None:
     model = HVAE(tiny_config(no_bias_above=4))
     assert [state.shape[-1] for state in model.top_down.initial_states] == [1, 4]
-    output = model(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), generator=torch.Generator())
+    output = posterior_pass(model, torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
     assert output.nll_nats.shape == (2,)
     assert output.rate_per_layer_nats.shape == (2, 5)

@@ -1,7 +1,6 @@
 """The number of latents apart from depth: more channels in each latent."""
 
-import torch
-from examples import tiny_config
+from examples import posterior_pass, tiny_config
 from torch import Tensor
 
 from model.network.hvae import HVAE
@@ -13,7 +12,7 @@ def test_each_latent_has_a_multiple_of_the_channels_at_the_same_depth(
     base, wide = tiny_config(zdim=2), tiny_config(zdim=2, zdim_multiple=3)
     assert wide.stochastic_depth == base.stochastic_depth
     assert wide.num_latents == 3 * base.num_latents
-    output = HVAE(wide)(binary_images, generator=torch.Generator().manual_seed(0))
+    output = posterior_pass(HVAE(wide), binary_images, seed=0)
     assert {latent.z.shape[1] for latent in output.latents} == {6}
     assert sum(latent.z[0].numel() for latent in output.latents) == wide.num_latents
 

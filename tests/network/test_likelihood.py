@@ -11,7 +11,6 @@ from model.network.likelihood import (
     Bernoulli,
     DiscretisedLogistics,
     _discretised_logistic,
-    bits_per_dim,
 )
 
 
@@ -92,8 +91,6 @@ def test_bernoulli_is_nats_per_image_over_the_scored_pixels() -> None:
     b = images.numpy()[:, :, 1:-1, 1:-1]
     expected = -np.log(np.where(b == 1, p, 1 - p)).sum((1, 2, 3))
     np.testing.assert_allclose(found, expected, rtol=1e-9)
-    probabilities = torch.tensor([0.0, 1.0])
-    assert bits_per_dim(probabilities, 4)[1] == pytest.approx(1 / (4 * np.log(2)))
 
 
 def test_decoded_images_follow_the_distribution() -> None:

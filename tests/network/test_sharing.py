@@ -1,7 +1,7 @@
 """Weight sharing: repeats are the same module, its gradient is their sum, no parameter is added."""
 
 import torch
-from examples import tiny_config
+from examples import tiny_config, tiny_model
 
 from model.network.blocks import BottomUpBlock, TopDownBlock
 from model.network.hvae import HVAE
@@ -31,8 +31,7 @@ def test_gradient_of_a_shared_block_is_the_sum_over_its_repeats(
     binary_images: torch.Tensor,
 ) -> None:
     """A model whose repeats are copies with weights of their own has the same gradients, summed."""
-    shared = HVAE(tiny_config(repeats=3)).double()
-    shared.initialise(torch.Generator().manual_seed(0))
+    shared = tiny_model(repeats=3).double()
     unshared = HVAE(tiny_config(blocks=3)).double()
     unshared.load_state_dict(
         {

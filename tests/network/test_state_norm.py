@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from examples import tiny_config
+from examples import posterior_pass, tiny_model
 from torch import Tensor, nn
 
-from model.network.hvae import HVAE
 from model.network.state_norm import normalise
 
 
@@ -23,8 +22,7 @@ def test_normalise_equals_the_formulas() -> None:
 
 @pytest.mark.parametrize("norm", ["l2", "rms"])
 def test_every_block_hands_on_a_normalised_state(norm: str, binary_images: Tensor) -> None:
-    model = HVAE(tiny_config(state_norm=norm, repeats=2))
-    model.initialise(torch.Generator().manual_seed(0))
+    model = tiny_model(state_norm=norm, repeats=2)
     sizes: list[Tensor] = []
 
     def record(_module: nn.Module, _input: object, output: Tensor | tuple[Tensor, object]) -> None:
@@ -34,7 +32,7 @@ def test_every_block_hands_on_a_normalised_state(norm: str, binary_images: Tenso
 
     for block in [*model.bottom_up.blocks, *model.top_down.blocks]:
         block.register_forward_hook(record)
-    model(binary_images, generator=torch.Generator().manual_seed(1))
+    posterior_pass(model, binary_images)
 
     assert len(sizes) == 8 + 8  # every application, repeats too
     torch.testing.assert_close(torch.stack(sizes), torch.ones(16, 3), rtol=1e-3, atol=1e-3)

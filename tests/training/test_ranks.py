@@ -1,4 +1,7 @@
-"""Several processes train one run to the result of one process: gloo, on the CPU."""
+"""Several processes, started by the command, train one run to the result of one process.
+
+They are few here and real; tests/test_options.py compares two ranks with one for every option.
+"""
 
 import re
 import signal
@@ -10,7 +13,7 @@ import pytest
 import torch
 from examples import tiny_run
 from safetensors.torch import load_file
-from trainings import Process, run_dir, summary
+from trainings import Process, run_dir, summary, train
 
 from model.config import ConfigError, RunConfig
 
@@ -33,7 +36,7 @@ def assert_equal_results(first: Path, second: Path) -> None:
 def alone(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
     """A training of one process."""
     directory = run_dir(tmp_path_factory.mktemp("alone"), run_on(1))
-    assert Process(directory, data_dir).end()[0] == 0
+    assert train(directory, data_dir) == 0
     return directory
 
 
@@ -52,11 +55,10 @@ def test_the_number_of_ranks_changes_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
 def test_the_number_of_ranks_may_change_at_a_resume(
-    tmp_path: Path, data_dir: Path, alone: Path, number: signal.Signals
+    tmp_path: Path, data_dir: Path, alone: Path
 ) -> None:
-    for gpus, stop_at in ((2, 9), (1, 45)):
+    for gpus, stop_at, number in ((2, 9, signal.SIGTERM), (1, 45, signal.SIGUSR2)):
         directory = run_dir(tmp_path, run_on(gpus))
         process = Process(directory, data_dir)
         process.wait_for_step(stop_at)
@@ -69,16 +71,6 @@ def test_the_number_of_ranks_may_change_at_a_resume(
     assert Process(directory, data_dir).end()[0] == 0
     assert summary(directory)["resumes"] == 2
     assert_equal_results(directory, alone)
-
-
-@pytest.mark.slow
-def test_ranks_do_not_wait_for_blocks_that_have_no_gradient(tmp_path: Path, data_dir: Path) -> None:
-    """Mirrored skips leave two of three bottom-up blocks at 1x1 without a reader."""
-    model = {"encoder": "8x1,8d8,1x3", "decoder": "1x1,8m1,8x1", "skip": "mirror"}
-    directory = run_dir(tmp_path, tiny_run(model, {"iterations": 6, "gpus": 2}))
-    exit_code, output = Process(directory, data_dir).end()
-    assert exit_code == 0, output
-    assert summary(directory)["status"] == "finished"
 
 
 @pytest.mark.slow

@@ -1,0 +1,40 @@
+"""Averaged weights: their rate, and that they are a copy which shares nothing with the model."""
+
+import torch
+from examples import posterior_pass, tiny_model
+from options import each_option, random_images
+
+from model.training.ema import Ema
+
+
+def test_averaged_weights_follow_with_a_rate_that_warms_up() -> None:
+    model = tiny_model()
+    ema = Ema(model, 0.9)
+    expected = model.top_down.gain.detach().clone().double()
+    for n in range(30):
+        with torch.no_grad():
+            model.top_down.gain.add_(1.0)
+        ema.update(model)
+        rate = min(0.9, (1 + n) / (10 + n))
+        expected = rate * expected + (1 - rate) * model.top_down.gain.detach().double()
+    torch.testing.assert_close(ema.model.top_down.gain.double(), expected)
+    assert not any(parameter.requires_grad for parameter in ema.model.parameters())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@each_option
+def test_the_copy_is_the_same_model_and_shares_no_weight(options: dict[str, object]) -> None:
+    model = tiny_model(**options)
+    copy = Ema(model, 0.9).model
+    images = random_images(model.config, 3)
+    expected = posterior_pass(model, images).nll_nats
+    assert torch.equal(posterior_pass(copy, images).nll_nats, expected)
+    for tower, its_copy in ((model.bottom_up, copy.bottom_up), (model.top_down, copy.top_down)):
+        # The applied blocks are the copy's own, and repeats are the same module there too.
+        of_copy = list(its_copy.blocks)
+        positions = [list(tower.blocks).index(block) for block in tower.applied_blocks]
+        assert [of_copy.index(block) for block in its_copy.applied_blocks] == positions
+    with torch.no_grad():
+        for parameter in copy.parameters():
+            parameter.fill_(float("nan"))
+    assert torch.equal(posterior_pass(model, images).nll_nats, expected)
