@@ -1,90 +1,46 @@
-"""The executor: submits what is ready, notices what ended, resubmits what was interrupted."""
+"""The executor: what Snakemake calls, and the poll in which everything happens."""
 
 import asyncio
-import contextlib
-import json
-import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass, field, replace
-from itertools import groupby
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snakemake_interface_common.exceptions import ApiError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
-from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.utils import format_cli_arg
 
-from snakemake_executor_plugin_submitit import report, status
-from snakemake_executor_plugin_submitit.ledger import Entry, Ledger, job_fingerprint, job_key
-from snakemake_executor_plugin_submitit.resources import (
-    ResourceError,
-    asked_for,
-    evaluated_resources,
-    submission_parameters,
+from snakemake_executor_plugin_submitit import internals, local_jobs, preflight, report, slurm
+from snakemake_executor_plugin_submitit.decision import (
+    AskHowItEnded,
+    Done,
+    Earlier,
+    Facts,
+    Fail,
+    HowItEnded,
+    Release,
+    Resubmit,
+    Succession,
+    Wait,
+    Warn,
+    decide,
+    succession,
 )
-from snakemake_executor_plugin_submitit.results import Results, array_id
-from snakemake_executor_plugin_submitit.runner import LOCAL_SIGNAL_DELAY_S, JobRunner, Outcome
+from snakemake_executor_plugin_submitit.identity import job_fingerprint, job_key, members
+from snakemake_executor_plugin_submitit.jobs import Request, Submitted
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.queue_view import QueueView
+from snakemake_executor_plugin_submitit.resources import ResourceError, submission_parameters
+from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
-from snakemake_executor_plugin_submitit.submission import (
-    LimitReached,
-    Refused,
-    SlurmAway,
-    SubmissionError,
-    cancel,
-    missing_command,
-    refusal,
-    submit,
-)
+from snakemake_executor_plugin_submitit.slurm_answers import Ending
+from snakemake_executor_plugin_submitit.submitter import GivenUp, Submitter, Taken
 
-SUBMISSION_TRIES = 8  # with pauses of 1, 2, 4, ... s between them: two minutes in all
-LONGEST_PAUSE_S = 60.0
-DEATH_CONFIRMED_POLLS = 3  # requeued jobs and restarted controllers look dead for a moment
-DEATH_CONFIRMED_S = 8.0
-UNCONFIRMED_FAILURE_S = 30.0
-NOT_THE_JOBS_FAULT = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "UNKNOWN"}
-SIGNALLED_TOO_EARLY = {f"0:{signal.SIGUSR2:d}", f"{128 + signal.SIGUSR2}:0"}  # by SIGUSR2
-WAITS_FOR_SOMEBODY = {"PartitionTimeLimit", "BadConstraints", "JobHeldAdmin", "JobHeldUser"}
-# Of a SLURM job that Snakemake itself runs in; the rest is about that job, not about the next one.
-KEPT_VARIABLES = {"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"}
-
-
-@dataclass(eq=False)
-class Request:
-    """A job of Snakemake's, to be submitted."""
-
-    job: JobExecutorInterface
-    key: str
-    fingerprint: str
-    parameters: dict[str, Any]
-    command: str
-    restarts: int = 0  # submissions before this one
-    previous: Entry | None = None  # the last of them
-    pause: status.Backoff = field(default_factory=lambda: status.Backoff(LONGEST_PAUSE_S))
-
-    @property
-    def group(self) -> str:
-        """Requests of the same group are submitted as one array."""
-        return json.dumps(self.parameters, sort_keys=True)
-
-
-@dataclass(eq=False)
-class Submitted:
-    """A job that the cluster has."""
-
-    request: Request
-    entry: Entry
-    info: SubmittedJobInfo
-    debug_job: Any = None  # submitit's, where it runs in this process
-    outcome: Outcome | None = None  # a failure that SLURM has not confirmed yet
-    bad_polls: int = 0
-    bad_since: float = 0.0
+WAIT_FILES_ON_COMMAND_LINE = 20  # of more than these, the command line names a list
 
 
 class Executor(RemoteExecutor):  # type: ignore[misc]
@@ -98,73 +54,43 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         home = Path(".snakemake/submitit").absolute() / self.settings.cluster
         self.results = Results(home / "jobs")
         self.ledger = Ledger(home / "ledger.jsonl")
-        self.array_limit = 1000
         self._started = time.time()
         self._requests: list[Request] = []
         self._submitted: dict[str, Submitted] = {}  # by job id
         self._lock = threading.Lock()  # of the ledger and the two above
-        self._room = status.Backoff(LONGEST_PAUSE_S)  # in the queue
-        self._query = status.Backoff(LONGEST_PAUSE_S)
-        self._states: dict[str, status.QueuedState] | None = None
         self._wake = threading.Event()
         self._is_cancelled = False
         self._warned: set[str] = set()
+        inform = self.logger.info
+        self._queue = QueueView(on_slurm=self.on_slurm, inform=inform, warn=self._warn)
         if self.on_slurm:
-            _leave_outer_job()
-            self._check_slurm()
-        self._check_jobs()
-        self._forget_what_is_done()
+            preflight.leave_outer_job()
+            preflight.check_slurm()
+            limit = preflight.array_limit()
+        else:
+            limit = preflight.DEFAULT_ARRAY_LIMIT
+        self._submitter = Submitter(
+            self.settings, self.results, self.ledger, limit, inform, self._warn
+        )
+        needed = internals.needed_jobs(self.dag)
+        preflight.check_jobs(needed, self.settings, self.results.folder)
+        self._forget_what_is_done(needed)
         self._is_ready = True
 
-    # --- Before anything is submitted -----------------------------------------------------------
-
-    def _check_slurm(self) -> None:
-        if command := missing_command():
-            raise ApiError(
-                f"{command} is not on PATH: run this on a login node of the cluster, "
-                "or try it out with --submitit-cluster local"
-            )
-        with contextlib.suppress(status.QueryError, KeyError, ValueError):
-            self.array_limit = int(status.slurm_configuration()["MaxArraySize"])
-
-    def _check_jobs(self) -> None:
-        """Raise ApiError, a line for each mistake in the resources of the jobs to come."""
-        problems: list[str] = []
-        rules: dict[str, set[str]] = {}  # by their parameters
-        for job in self.dag.needrun_jobs():
-            try:
-                if job.is_local:
-                    evaluated_resources(job)
-                else:
-                    parameters = submission_parameters(job, self.settings)
-                    rules.setdefault(json.dumps(parameters, sort_keys=True), set()).add(job.name)
-            except ResourceError as error:
-                problems.append(str(error))
-        refused: dict[
-            str, tuple[str, set[str]]
-        ] = {}  # what was asked and by whom, by SLURM's words
-        for text, names in rules.items() if self.on_slurm else ():
-            if answer := refusal(self.results.folder, json.loads(text)):
-                refused.setdefault(answer, (asked_for(json.loads(text)), set()))[1].update(names)
-        for answer, (asked, names) in refused.items():
-            problems.append(f"rule {', '.join(sorted(names))}: SLURM refuses {asked}: {answer}")
-        if problems:
-            raise ApiError("\n".join(dict.fromkeys(problems)))
-
-    def _forget_what_is_done(self) -> None:
-        """Drop jobs that ended while no head was there and whose outputs Snakemake accepts."""
-        needed = {job_key(job) for job in self.dag.needrun_jobs()}
-        done = [e for e in self.ledger if e.key not in needed and self.results.get(e.job_id)]
-        jobs = {job_key(job): job for job in self.dag.jobs} if done else {}
+    def _forget_what_is_done(self, needed: list[JobExecutorInterface]) -> None:
+        """Drop jobs that ended while there was no head, and whose outputs Snakemake accepts."""
+        keys = {job_key(job) for job in needed}
+        done = [e for e in self.ledger if e.key not in keys and self.results.get(e.job_id)]
+        jobs = {job_key(job): job for job in internals.all_jobs(self.dag)} if done else {}
         for entry in done:
             if (job := jobs.get(entry.key)) and job_fingerprint(job) == entry.fingerprint:
-                # The job's Snakemake does not record what it ran with: the head does.
-                self.workflow.async_run(self.workflow.persistence.finished(job))
+                # The Snakemake on the node leaves that to the head.
+                internals.record_as_finished(self.workflow, job)
         self.ledger.drop(entry.key for entry in done)
         for entry in done:
             self._remove_files(entry)
 
-    # --- Submission -----------------------------------------------------------------------------
+    # --- Jobs that are ready --------------------------------------------------------------------
 
     def run_jobs(self, jobs: list[JobExecutorInterface]) -> None:
         """Take jobs over from the scheduler; they are submitted by the thread that polls.
@@ -195,90 +121,66 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self.run_jobs([job])
 
     def get_job_args(self, job: JobExecutorInterface, **kwargs: Any) -> str:
-        """The arguments of the Snakemake on the node.
-
-        It waits for the inputs, but not for the head's own temporary folder, as it does by
-        default: that disappears with the head, and the job would fail when it is requeued.
-        """
+        """The arguments of the Snakemake on the node, which waits for the job's inputs."""
         files = sorted({str(path) for path in job.get_wait_for_files()})
-        if len(files) > 20:
+        if len(files) > WAIT_FILES_ON_COMMAND_LINE:
             listing = self.results.inputs(job_key(job))
             listing.write_text("\n".join(files) + "\n")
             wait = format_cli_arg("--wait-for-files-file", str(listing))
         else:
             wait = format_cli_arg("--wait-for-files", files)
-        # The job's threads, not the node's cores.
-        return f"{RealExecutor.get_job_args(self, job, cores=job.threads)} {wait}"
+        return f"{internals.node_arguments(self, job)} {wait}"
 
     def _submit_requests(self) -> None:
         due = [request for request in self._requests if request.pause.is_due]
-        new = [request for request in due if not self._is_found_again(request)]
-        new.sort(key=lambda request: request.group)
-        for _, group in groupby(new, key=lambda request: request.group):
-            members = list(group)
-            for start in range(0, len(members), self.array_limit):
-                self._submit(members[start : start + self.array_limit])
-
-    def _submit(self, requests: list[Request]) -> None:
-        if not self._room.is_due:
-            return
-        names = sorted({request.job.name for request in requests})
-        try:
-            jobs = submit(
-                self.results.folder,
-                self.settings.cluster,
-                names[0] if len(names) == 1 else "snakemake",
-                requests[0].parameters,
-                [self._runner(request) for request in requests],
-                self.settings.array_parallelism,
-            )
-        except LimitReached as error:
-            if len(requests) == 1:
-                self._room.failed()
-                self._warn(f"waiting until SLURM takes more jobs: {error}")
-            else:  # there may be room for a part
-                half = len(requests) // 2
-                self._submit(requests[:half])
-                self._submit(requests[half:])
-            return
-        except SubmissionError as error:
-            for request in requests:
-                request.pause.failed()
-                final = isinstance(error, Refused) or request.pause.failures >= SUBMISSION_TRIES
-                if final and not isinstance(error, SlurmAway):
+        new = [request for request in due if not self._is_left_to_earlier(request)]
+        for answer in self._submitter.submit(new):
+            match answer:
+                case Taken(request, entry, job):
+                    if request.previous is not None:
+                        self._remove_files(request.previous)
+                    self._watch(request, entry, register=True, debug_job=job)
+                case GivenUp(request, error):
                     self._requests.remove(request)
                     info = SubmittedJobInfo(request.job)
                     self.report_job_error(info, msg=f"not submitted: {error}")
-            if requests[0] in self._requests:
-                self._warn(f"submission failed, trying again: {error}")
-            return
-        self._room.succeeded()
-        entries = [
-            Entry(
-                key=request.key,
-                job_id=job.job_id,
-                fingerprint=request.fingerprint,
-                restarts=request.restarts,
-            )
-            for request, job in zip(requests, jobs, strict=True)
-        ]
-        self.ledger.put(entries)
-        for request, entry, job in zip(requests, entries, jobs, strict=True):
-            if request.previous is not None:
-                self._remove_files(request.previous)
-            self._watch(request, entry, register=True, debug_job=job)
-        job_id = entries[0].job_id if len(jobs) == 1 else f"array {array_id(entries[0].job_id)}"
-        self.logger.info(f"Submitted {len(jobs)} x {', '.join(names)} as {job_id}.")
 
-    def _runner(self, request: Request) -> JobRunner:
-        return JobRunner(
-            command=request.command,
-            key=request.key,
-            ledger=None if self.settings.cluster == "debug" else self.ledger.path,
-            time_limit_s=60.0 * request.parameters["timeout_min"],
-            signal_delay_s=request.parameters.get("slurm_signal_delay_s", LOCAL_SIGNAL_DELAY_S),
-            requeue_limit=self.settings.requeue_limit,
-            earlier_restarts=request.restarts,
+    def _is_left_to_earlier(self, request: Request) -> bool:
+        """Whether a job need not be submitted now, since an earlier head's makes its outputs."""
+        entry = self.ledger.get(request.key)
+        if entry is None:
+            return False
+        request.restarts = max(request.restarts, entry.restarts)
+        request.previous = entry
+        outputs = ", ".join(map(str, request.job.output))
+        match succession(self._earlier(request, entry)):
+            case Succession.SUBMIT:
+                return False
+            case Succession.ACCEPT:
+                self.logger.info(f"Job {entry.job_id} has made {outputs}.")
+                self._watch(request, entry, register=False)
+            case Succession.ADOPT:
+                self.logger.info(f"Job {entry.job_id} is found again: {outputs}.")
+                self._watch(request, entry, register=False)
+            case Succession.CANCEL:
+                self._cancel([entry.job_id])
+            case Succession.WAIT:
+                pass
+        return True
+
+    def _earlier(self, request: Request, entry: Entry) -> Earlier:
+        outcome = self.results.get(entry.job_id)
+        is_done = outcome is not None and outcome.status == "done"
+        return Earlier(
+            is_same=entry.fingerprint == request.fingerprint,
+            is_cancelled=entry.cancelled,
+            outcome=outcome,
+            has_outputs=is_done and all(Path(str(path)).exists() for path in request.job.output),
+            is_forced=is_done
+            and any(internals.is_forced(self.dag, member) for member in members(request.job)),
+            is_done_since_start=is_done and self.results.time(entry.job_id) > self._started,
+            is_answered=self._queue.has_answered,
+            state=self._queue.state(entry.job_id),
         )
 
     def _watch(
@@ -290,48 +192,12 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         # Outputs are marked as incomplete when a job starts, not when it is found again.
         self.report_job_submission(info, register_job=register)
 
-    # --- A head that died before ----------------------------------------------------------------
-
-    def _is_found_again(self, request: Request) -> bool:
-        """Whether the job need not be submitted: an earlier head's makes its outputs, or did."""
-        entry = self.ledger.get(request.key)
-        if entry is None:
-            return False
-        request.restarts = max(request.restarts, entry.restarts)
-        request.previous = entry
-        is_same = entry.fingerprint == request.fingerprint and not entry.cancelled
-        outcome = self.results.get(entry.job_id)
-        if outcome is not None:
-            if is_same and outcome.status == "done" and self._is_accepted(request, entry):
-                self.logger.info(f"Job {entry.job_id} has made {', '.join(request.job.output)}.")
-                self._watch(request, entry, register=False)
-                return True
-            return False
-        if self._states is None:
-            return True  # not known yet: never two jobs for the same outputs
-        if (state := self._states.get(entry.job_id)) is None or not state.is_alive:
-            return False
-        if is_same:
-            self.logger.info(f"Job {entry.job_id} is found again: {', '.join(request.job.output)}.")
-            self._watch(request, entry, register=False)
-        else:  # it is about to end, or its parameters or inputs have changed since
-            self._cancel([entry.job_id])
-        return True
-
-    def _is_accepted(self, request: Request, entry: Entry) -> bool:
-        """Whether a finished job's outputs are there, and nobody asked to make them again."""
-        if not all(Path(path).exists() for path in map(str, request.job.output)):
-            return False
-        members = request.job.jobs if request.job.is_group() else [request.job]
-        is_forced = any(self.dag.reason(member).forced for member in members)
-        return not is_forced or self.results.time(entry.job_id) > self._started
-
-    # --- Polling --------------------------------------------------------------------------------
+    # --- The poll -------------------------------------------------------------------------------
 
     async def check_active_jobs(
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
-        """Submit, look for results and for deaths; whatever fails is tried again."""
+        """Submit what is ready, and look for what has ended; whatever fails is tried again."""
         if self._is_ready:
             try:
                 self._poll()
@@ -351,139 +217,94 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
 
     def _poll(self) -> None:
         if self.settings.cluster != "debug":
-            # A Ctrl-C in the terminal is Snakemake's: not sbatch's, in the middle of a submission.
+            # Ctrl-C in the terminal is meant for Snakemake, not for an sbatch that is submitting.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        is_fresh = self._query_states()
+        with self._lock:
+            ids = [*self._submitted, *(entry.job_id for entry in self.ledger)]
+        is_answered = self._queue.ask(ids)
         with self._lock:
             if self._is_cancelled:
                 return
             self._submit_requests()
             results = self.results.ids()
             ended = [
-                e for e in list(self._submitted.values()) if self._has_ended(e, results, is_fresh)
+                item
+                for item in list(self._submitted.values())
+                if self._has_ended(item, results, is_answered=is_answered)
             ]
             self.ledger.drop(item.entry.key for item in ended)
 
-    def _query_states(self) -> bool:
-        """Ask for the state of all jobs at once; whether an answer came."""
-        with self._lock:
-            ids = [*self._submitted, *(entry.job_id for entry in self.ledger)]
-        if not ids or not self._query.is_due:
-            return False
-        if not self.on_slurm:
-            self._states = status.local_states(ids)
-            return True
-        asked = time.monotonic()
-        try:
-            self._states = status.slurm_states()
-        except status.QueryError as error:
-            self._query.failed()
-            self._warn(f"SLURM does not answer, trying again: {error}")
-            return False
-        if self._query.failures:
-            self.logger.info("SLURM answers again.")
-        self._query.succeeded(time.monotonic() - asked)
-        return True
-
-    def _has_ended(self, item: Submitted, results: set[str], is_fresh: bool) -> bool:
-        """Whether a job is done or has failed; reports it, or resubmits it, if so."""
+    def _has_ended(self, item: Submitted, results: set[str], *, is_answered: bool) -> bool:
+        """Do what is to be done about a job at this poll; whether it was its last."""
         job_id = item.entry.job_id
         if self.settings.cluster == "debug":
             item.outcome = item.debug_job.results()[0]
         elif item.outcome is None and job_id in results:
             item.outcome = self.results.get(job_id)
-        state = (self._states or {}).get(job_id)
-        if item.outcome is None:
-            if is_fresh and self._is_dead(item, state):
-                return self._bury(item, state)
-            return False
-        if item.outcome.status == "done":
-            del self._submitted[job_id]
-            self._remove_files(item.entry)
-            self.report_job_success(item.info)
-            return True
-        if item.outcome.status == "interrupted":
-            return self._resubmit(item, item.outcome.detail)
-        # SLURM's view may tell why it failed: it is asked once the job is over.
-        item.bad_since = item.bad_since or time.monotonic()
-        is_over = is_fresh and (state is None or not state.is_alive)
-        if (
-            self.on_slurm
-            and not is_over
-            and time.monotonic() - item.bad_since < UNCONFIRMED_FAILURE_S
-        ):
-            return False
-        self._fail(item, status.slurm_death(job_id, state) if self.on_slurm else status.Death())
-        return True
+        state = self._queue.state(job_id)
+        now = time.monotonic()
+        item.note(state, is_answered=is_answered, now=now)
+        facts = Facts(
+            on_slurm=self.on_slurm,
+            outcome=item.outcome,
+            is_answered=is_answered,
+            state=state,
+            ended_answers=item.ended_answers,
+            doubtful_s=item.doubtful_s(now),
+            latency_wait_s=self.workflow.execution_settings.latency_wait,
+            submissions_before=item.entry.restarts,
+            requeue_limit=self.settings.requeue_limit,
+        )
+        return self._act(item, facts)
 
-    def _is_dead(self, item: Submitted, state: status.QueuedState | None) -> bool:
-        """Whether a job without a result is gone for good, by several answers in a row."""
-        if state is not None and state.is_alive:
-            item.bad_polls = 0
-            self._look_after(item, state)
-            return False
-        item.bad_since = item.bad_since if item.bad_polls else time.monotonic()
-        item.bad_polls += 1
-        patience_s = DEATH_CONFIRMED_S
-        if state is None or state.state == "COMPLETED":  # the result may be on its way
-            patience_s += self.workflow.execution_settings.latency_wait
-        confirmed_s = time.monotonic() - item.bad_since
-        return item.bad_polls >= DEATH_CONFIRMED_POLLS and confirmed_s >= patience_s
-
-    def _look_after(self, item: Submitted, state: status.QueuedState) -> None:
-        """Release a job that was requeued often, and warn of one that does not start by itself."""
-        if state.reason == "JobHoldMaxRequeue":
-            subprocess.run(["scontrol", "release", item.entry.job_id], check=False, timeout=60)
-        elif state.reason in WAITS_FOR_SOMEBODY:
-            self._warn(f"job {item.entry.job_id} ({item.request.job.name}) waits: {state.reason}")
-
-    def _bury(self, item: Submitted, state: status.QueuedState | None) -> bool:
-        """End a job that died without a result: in failure, or in another submission."""
+    def _act(self, item: Submitted, facts: Facts) -> bool:
+        """Do what is decided; whether the job has ended."""
         job_id = item.entry.job_id
-        can_resume = self.results.can_resume(job_id)
-        if not self.on_slurm:
-            death = status.Death("GONE")
-            is_to_resume = can_resume
-        else:
-            death = status.slurm_death(job_id, state)
-            is_to_resume = (
-                death.state in NOT_THE_JOBS_FAULT
-                or (death.state == "TIMEOUT" and can_resume)
-                or death.exit_code in SIGNALLED_TOO_EARLY
-            )
-        if is_to_resume:
-            return self._resubmit(item, death.state)
-        self._fail(item, death)
-        return True
+        match decide(facts):
+            case AskHowItEnded():
+                how = self._how_it_ended(job_id, facts)
+                return self._act(item, replace(facts, how_it_ended=how))
+            case Done():
+                del self._submitted[job_id]
+                self._remove_files(item.entry)
+                self.report_job_success(item.info)
+                return True
+            case Fail(reason):
+                self._fail(item, reason)
+                return True
+            case Resubmit(reason):
+                self._resubmit(item, reason)
+            case Release():
+                slurm.release(job_id)
+            case Warn(reason):
+                self._warn(f"job {job_id} ({item.request.job.name}) waits: {reason}")
+            case Wait():
+                pass
+        return False
 
-    def _resubmit(self, item: Submitted, why: str) -> bool:
-        """Submit an interrupted job under a new id; False, as it goes on."""
-        if item.entry.restarts >= self.settings.requeue_limit:
-            item.outcome = Outcome("failed", f"resubmitted {item.entry.restarts} times; now: {why}")
-            self._fail(item, status.Death())
-            return True
+    def _how_it_ended(self, job_id: str, facts: Facts) -> HowItEnded:
+        return HowItEnded(
+            ending=slurm.ending(job_id, facts.state) if self.on_slurm else Ending("GONE"),
+            can_resume=self.results.can_resume(job_id),
+            log_end=report.end_of(self.results.log(job_id)),
+        )
+
+    def _resubmit(self, item: Submitted, reason: str) -> None:
+        """Have an interrupted job submitted under a new id, at the next poll."""
         job_id = item.entry.job_id
         self._cancel([job_id])  # should SLURM have requeued it all the same
         del self._submitted[job_id]
-        request = replace(
-            item.request,
-            restarts=item.entry.restarts + 1,
-            pause=status.Backoff(LONGEST_PAUSE_S),
-        )
-        self._requests.append(request)
-        self.logger.info(
-            f"Job {job_id} ({request.job.name}) was interrupted ({why}): submitted anew."
-        )
+        self._requests.append(item.again())
+        name = item.request.job.name
+        self.logger.info(f"Job {job_id} ({name}) was interrupted ({reason}): submitted anew.")
         self._wake.set()
-        return False
 
-    def _fail(self, item: Submitted, death: status.Death) -> None:
-        job_log = self.results.log(item.entry.job_id)
+    def _fail(self, item: Submitted, reason: str) -> None:
+        lines = [reason]
         rule_logs = [str(path) for path in item.request.job.log]
-        lines = [report.reason(item.outcome, death, job_log)]
-        if not (rule_logs and self.workflow.output_settings.show_failed_logs):
-            lines += report.log_tail(rule_logs, job_log)
-        self._submitted.pop(item.entry.job_id, None)
+        if not (rule_logs and internals.shows_failed_logs(self.workflow)):
+            lines += report.log_tail(rule_logs, self.results.log(item.entry.job_id))
+        del self._submitted[item.entry.job_id]
         self.report_job_error(item.info, msg="\n        ".join(lines))
 
     def print_job_error(
@@ -502,7 +323,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     def cancel_jobs(self, active_jobs: Iterable[SubmittedJobInfo]) -> None:
         """Cancel all jobs; each saves its state first.
 
-        While a poll is under way, Snakemake's own list of active jobs is empty: it is of no use.
+        Snakemake's own list of active jobs is of no use: it is empty while a poll is under way.
         """
         self._is_cancelled = True
         with self._lock:
@@ -519,7 +340,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         super().shutdown()
 
     def _cancel(self, job_ids: list[str]) -> None:
-        if left := cancel(job_ids, on_slurm=self.on_slurm):
+        if not self.on_slurm:
+            local_jobs.cancel(job_ids)
+        elif left := slurm.cancel(job_ids):
             self.logger.error(f"not cancelled, do it by hand: scancel {' '.join(left)}")
 
     def _remove_files(self, entry: Entry) -> None:
@@ -530,12 +353,3 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if message not in self._warned:
             self._warned.add(message)
             self.logger.warning(f"submitit: {message}")
-
-
-def _leave_outer_job() -> None:
-    """Forget the SLURM job that Snakemake itself runs in: its variables would shape others."""
-    os.environ.pop("SUBMITIT_PREEMPT_SIGNAL", None)
-    if "SLURM_JOB_ID" in os.environ:
-        for name in set(os.environ) - KEPT_VARIABLES:
-            if name.startswith(("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "PMI", "CUDA_VISIBLE_")):
-                del os.environ[name]

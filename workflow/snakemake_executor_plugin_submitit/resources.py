@@ -9,9 +9,11 @@ from typing import Any
 from snakemake_interface_common.exceptions import ApiError
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
+from snakemake_executor_plugin_submitit import internals
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 
-OURS = {
+# What the table in README.md has.
+JOB_RESOURCES = {
     "runtime",
     "mem_mb",
     "gpu",
@@ -25,7 +27,8 @@ OURS = {
     "slurm_extra",
     "slurm_setup",
 }
-SNAKEMAKES = {
+# What Snakemake adds to each job, or reads itself.
+SNAKEMAKE_RESOURCES = {
     "_cores",
     "_nodes",
     "mem",
@@ -40,7 +43,7 @@ LOCAL_TIME_LIMIT_MIN = 60 * 24 * 365  # where nobody asks for one
 
 
 class ResourceError(ApiError):
-    """A job asks for what no cluster can give."""
+    """A job's resources are not what this executor can ask a cluster for."""
 
 
 def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
     if not on_slurm:
         return parameters | {"gpus_per_node": gpu}
     if parameters["timeout_min"] == 0:
-        raise ResourceError(f"{where}: runtime=0 is no time limit")
+        raise ResourceError(f"{where}: runtime=0 is not a time limit")
     parameters["slurm_signal_delay_s"] = min(
         settings.signal_delay, 60 * parameters["timeout_min"] // 3
     )
@@ -74,15 +77,15 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
     if gpu:
         model = resources.get("gpu_model")
         parameters["slurm_gres"] = f"gpu:{model}:{gpu}" if model else f"gpu:{gpu}"
-    for ours, slurms, default in (
+    for resource, option, default in (
         ("slurm_partition", "partition", settings.partition),
         ("slurm_account", "account", settings.account),
         ("slurm_qos", "qos", settings.qos),
         ("constraint", "constraint", None),
         ("exclude", "exclude", None),
     ):
-        if value := resources.get(ours, default):
-            parameters[f"slurm_{slurms}"] = str(value)
+        if value := resources.get(resource, default):
+            parameters[f"slurm_{option}"] = str(value)
     if setup := resources.get("slurm_setup", settings.setup):
         parameters["slurm_setup"] = str(setup).splitlines()
     extra = {
@@ -93,7 +96,8 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
         extra["requeue"] = True  # also where JobRequeue=0 is the site's default
     parameters["slurm_additional_parameters"] = extra
     # One process per job, whatever it is given: a rule starts its own ranks, with torchrun, or
-    # with srun, which may use what this step holds.  Since 22.05 srun asks for CPUs by itself.
+    # with srun, to which --overlap lends what this step holds. Since SLURM 22.05 srun no longer
+    # takes --cpus-per-task from the job.
     parameters["slurm_srun_args"] = [
         "--nodes=1",
         "--ntasks=1",
@@ -104,13 +108,11 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
 
 
 def evaluated_resources(job: JobExecutorInterface) -> dict[str, Any]:
-    """A job's resources, by name; raises ResourceError if one is not what its name says."""
+    """A job's resources, by name; raises ResourceError if Snakemake finds a value invalid."""
     try:
         return {name: value for name, value in job.resources.items() if value is not None}
-    except Exception as error:  # of Snakemake, with a page of context
-        lines = [line.strip() for line in str(error).splitlines()]
-        text = next((line for line in lines if line.startswith("Resource ")), " ".join(lines))
-        raise ResourceError(f"{_where(job)}: {text}") from error
+    except Exception as error:  # of Snakemake
+        raise ResourceError(f"{_where(job)}: {internals.resource_error(error)}") from error
 
 
 def _where(job: JobExecutorInterface) -> str:
@@ -118,7 +120,7 @@ def _where(job: JobExecutorInterface) -> str:
 
 
 def asked_for(parameters: Mapping[str, Any]) -> str:
-    """What a job asks of SLURM, in its words."""
+    """What a job asks of SLURM, in SLURM's words, on one line."""
     names = ("partition", "account", "qos", "constraint", "exclude", "gres", "mem")
     asked = [
         f"{name}={parameters[f'slurm_{name}']}" for name in names if f"slurm_{name}" in parameters
@@ -128,11 +130,15 @@ def asked_for(parameters: Mapping[str, Any]) -> str:
 
 
 def _check_names(resources: Mapping[str, Any], where: str) -> None:
-    """Refuse what looks like a misspelt resource: it would be ignored in silence."""
-    for name in set(resources) - OURS - SNAKEMAKES:
-        nearest = difflib.get_close_matches(name, OURS, n=1, cutoff=0.8)
+    """Refuse what looks like a misspelt resource, which would have no effect."""
+    for name in set(resources) - JOB_RESOURCES - SNAKEMAKE_RESOURCES:
+        nearest = difflib.get_close_matches(name, JOB_RESOURCES, n=1, cutoff=0.8)
         if nearest or name.startswith("slurm_"):
-            hint = f"; did you mean {nearest[0]}?" if nearest else f": {', '.join(sorted(OURS))}"
+            hint = (
+                f"; did you mean {nearest[0]}?"
+                if nearest
+                else f": {', '.join(sorted(JOB_RESOURCES))}"
+            )
             raise ResourceError(f"{where}: unknown resource {name}{hint}")
 
 
@@ -141,7 +147,7 @@ def _whole_number(
 ) -> int:
     value = resources.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ResourceError(f"{where}: {name}={value!r} is no whole number")
+        raise ResourceError(f"{where}: {name}={value!r} is not a whole number")
     return value
 
 

@@ -5,11 +5,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from submitit.core.utils import JobPaths, pickle_load
-
+from snakemake_executor_plugin_submitit import internals
 from snakemake_executor_plugin_submitit.runner import Outcome, saves_file
-
-RESULT = "_0_result.pkl"
 
 
 class Results:
@@ -22,15 +19,16 @@ class Results:
     def ids(self) -> set[str]:
         """The jobs that left a result; one listing for all."""
         with contextlib.suppress(OSError):
-            # A change of the folder makes NFS look at it again.
+            # NFS looks at a folder again when it has changed.
             self.folder.chmod(self.folder.stat().st_mode)
         names = os.listdir(self.folder)
-        return {name.removesuffix(RESULT) for name in names if name.endswith(RESULT)}
+        suffix = internals.RESULT
+        return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
 
     def get(self, job_id: str) -> Outcome | None:
         """What a job left; None if there is nothing, or nothing whole."""
         try:
-            kind, value = pickle_load(self._paths(job_id).result_pickle)
+            kind, value = internals.read_result(self._paths(job_id).result_pickle)
         except (OSError, EOFError):
             return None
         except Exception as error:  # of another version, or torn
@@ -56,7 +54,7 @@ class Results:
         return self.folder / f"{key}.inputs"
 
     def remove(self, job_id: str, key: str, others: Iterable[str]) -> None:
-        """Remove a job's files; those of its array only if no other of these jobs is in it."""
+        """Remove a job's files; its array's only if none of the `others` is in the same array."""
         paths = self._paths(job_id)
         files = [
             paths.submitted_pickle,
@@ -70,8 +68,8 @@ class Results:
         for file in files:
             file.unlink(missing_ok=True)
 
-    def _paths(self, job_id: str) -> JobPaths:
-        return JobPaths(self.folder, job_id=job_id)
+    def _paths(self, job_id: str) -> internals.JobPaths:
+        return internals.job_paths(self.folder, job_id)
 
 
 def array_id(job_id: str) -> str:

@@ -18,18 +18,22 @@ import psutil
 from submitit import JobEnvironment
 from submitit.helpers import DelayedSubmission
 
+from snakemake_executor_plugin_submitit import internals
 from snakemake_executor_plugin_submitit.ledger import holder
 
 POLL_S = 0.2
+LOOK_FOR_SAVERS_S = 5
 LEDGER_WAIT_S = 60.0
 SLURM_SIGNAL_SLACK_S = 75  # SLURM may signal up to a minute early
-LOCAL_SIGNAL_DELAY_S = 30  # submitit's own, for processes on this machine
 PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job says of itself when it ends."""
+    """What a job says of itself when it ends.
+
+    It is pickled, as is JobRunner: results and queued jobs name this module and these fields.
+    """
 
     status: Literal["done", "failed", "interrupted"]
     detail: str = ""
@@ -42,7 +46,7 @@ class JobRunner:
 
     command: str
     key: str
-    ledger: Path | None  # None: nobody else can have submitted the job
+    ledger: Path | None  # None: no other head can have submitted a job for the same outputs
     time_limit_s: float
     signal_delay_s: float
     requeue_limit: int
@@ -55,8 +59,9 @@ class JobRunner:
         if threading.current_thread() is not threading.main_thread():  # submitit's cluster `debug`
             code = subprocess.run(["bash", "-c", self.command], check=False).returncode
             return Outcome("failed" if code else "done", exit_code=code)
-        _remove_torn_pickles()
-        requeue: Callable[[int, FrameType | None], Any] = signal.getsignal(signal.SIGUSR2)  # type: ignore[assignment]
+        for pickle in internals.torn_pickles(JobEnvironment().paths):
+            pickle.unlink(missing_ok=True)
+        requeue = internals.requeue_handler()
         received: set[int] = set()
         _adopt_orphans()
         # Inherited: only processes that have a handler of their own notice SIGUSR2.  Under
@@ -67,19 +72,20 @@ class JobRunner:
         for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda n, frame: received.add(n))
 
-        can_save, looked = False, 0.0
+        can_save, next_look = False, 0.0
         while (exit_code := process.poll()) != 0:
             elapsed = time.monotonic() - started
-            if not can_save and elapsed >= looked:
-                can_save, looked = bool(_savers()), elapsed + 5
+            if not can_save and elapsed >= next_look:
+                can_save, next_look = bool(_savers()), elapsed + LOOK_FOR_SAVERS_S
                 if can_save:
                     saves_file(JobEnvironment().paths.folder, JobEnvironment().job_id).touch()
-            # Whoever exits with an error after a signal was interrupted by it.
+            # A command that exits with an error after a signal was interrupted by that signal.
             if signal.SIGUSR2 in received:
                 left = self.time_limit_s - elapsed
                 if can_save or _savers() or left > self.signal_delay_s + SLURM_SIGNAL_SLACK_S:
                     return self._requeue(requeue)
-                received.remove(signal.SIGUSR2)  # from the start again it would not end in time
+                # Nothing would be saved: started again, it would run into the same limit.
+                received.remove(signal.SIGUSR2)
             if received:
                 self._terminate(process, can_save)
             elif exit_code is not None:
@@ -93,13 +99,13 @@ class JobRunner:
         return DelayedSubmission(replace(self))
 
     def _requeue(self, requeue: Callable[[int, FrameType | None], Any]) -> Outcome:
-        """Save and requeue under the same id, which ends this process; else say why not."""
+        """Save and requeue under the same id, which ends this process; return only if it fails."""
         restarts = self.earlier_restarts + int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         if restarts >= self.requeue_limit:
             _save_and_stop(self.signal_delay_s * 2 / 3)
             return Outcome("failed", f"requeued {restarts} times (--submitit-requeue-limit)")
-        # Under proctrack/linuxproc SLURM's SIGTERM to a job that it requeues reaches scontrol too,
-        # which asked for it: it inherits this.
+        # Under proctrack/linuxproc the SIGTERM that SLURM sends to a job it requeues also reaches
+        # the scontrol that asked for the requeue. It inherits this.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         try:
             requeue(signal.SIGUSR2, None)
@@ -110,8 +116,8 @@ class JobRunner:
     def _terminate(self, process: "subprocess.Popen[bytes]", can_save: bool) -> None:
         """React to SIGTERM: a cancelled job saves and exits, a preempted one stays until killed.
 
-        A job that exits by itself in its grace time counts as completed and is not requeued.
-        Without anything to save, it goes on with its work: it may end in time.
+        SLURM counts a preempted job that exits by itself as completed and does not requeue it.
+        A command that saves nothing goes on with its work: it may end in time.
         """
         in_slurm = JobEnvironment().cluster == "slurm"
         if can_save or _savers() or not in_slurm:
@@ -124,7 +130,7 @@ class JobRunner:
         sys.exit(128 + signal.SIGTERM)  # leaves no result
 
     def _is_holder(self, ledger: Path) -> bool:
-        """Whether the head recorded this job; one that it submitted and then died is nobody's."""
+        """Whether the ledger has this job; one whose head died before recording it must not run."""
         job_id = JobEnvironment().job_id
         deadline = time.monotonic() + LEDGER_WAIT_S
         while (recorded := holder(ledger, self.key)) is None and time.monotonic() < deadline:
@@ -133,19 +139,12 @@ class JobRunner:
 
 
 def saves_file(folder: Path, job_id: str) -> Path:
-    """A file that says, by being there, that something in the job saves its state on SIGUSR2."""
+    """A file that exists if something in the job saves its state on SIGUSR2."""
     return folder / f"{job_id}_saves"
 
 
-def _remove_torn_pickles() -> None:
-    """Remove what a job left that was killed while it wrote: submitit would stop at it."""
-    paths = JobEnvironment().paths
-    for pickle in (paths.submitted_pickle, paths.result_pickle):
-        pickle.with_name(pickle.name + ".save_tmp").unlink(missing_ok=True)
-
-
 def _adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent dies, so that they are still found."""
+    """Become the parent of descendants whose own parent dies, so that they can still be found."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -163,9 +162,10 @@ def _catches(process: psutil.Process) -> bool:
 
 
 def _save_and_stop(patience_s: float) -> None:
-    """Tell those that can to save, wait for them, and kill what is left; never raises."""
+    """Tell what can save its state to do so, wait for it, and kill the rest; never raises."""
     # Snakemake first: it would delete outputs and logs of a job that failed.
-    _send(signal.SIGKILL, [p for p in psutil.Process().children(recursive=True) if _is_head(p)])
+    descendants = psutil.Process().children(recursive=True)
+    _send(signal.SIGKILL, [process for process in descendants if _is_snakemake(process)])
     savers = _savers()
     _send(signal.SIGUSR2, savers)
     deadline = time.monotonic() + patience_s
@@ -180,10 +180,9 @@ def _send(number: int, processes: list[psutil.Process]) -> None:
             process.send_signal(number)
 
 
-def _is_head(process: psutil.Process) -> bool:
-    """Whether this is the Snakemake that runs the job, or its shell."""
+def _is_snakemake(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
-        return any("--target-jobs" in argument for argument in process.cmdline())
+        return internals.is_snakemake_of_job(process.cmdline())
     return False
 
 

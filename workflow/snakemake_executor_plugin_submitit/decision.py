@@ -1,0 +1,199 @@
+"""What becomes of a job, decided from facts alone: no clock, no files, no questions to SLURM.
+
+The executor gathers the facts, asks here, and does what the answer says.
+"""
+
+import signal
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from snakemake_executor_plugin_submitit import report
+from snakemake_executor_plugin_submitit.runner import Outcome
+from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
+
+# Jobs that are being requeued look ended for a moment, as all do when a controller restarts.
+CONFIRMING_ANSWERS = 3
+CONFIRMED_AFTER_S = 8.0
+UNCONFIRMED_FAILURE_S = 30.0  # after that a failure is reported without SLURM's view of it
+NOT_THE_JOBS_FAULT = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "UNKNOWN"}
+# By SIGUSR2, as its own signal or as a shell's exit code: before the job had a handler for it.
+SIGNALLED_TOO_EARLY = {f"0:{signal.SIGUSR2:d}", f"{128 + signal.SIGUSR2}:0"}
+HELD_AFTER_REQUEUES = "JobHoldMaxRequeue"
+NEEDS_SOMEBODY = {"PartitionTimeLimit", "BadConstraints", "JobHeldAdmin", "JobHeldUser"}
+
+
+# --- A job that was submitted ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class HowItEnded:
+    """What costs a question to SLURM, or a file to read, and is needed only of few jobs."""
+
+    ending: Ending  # as SLURM remembers it; "GONE" where there is no SLURM
+    can_resume: bool  # something in the job saves its state on SIGUSR2
+    log_end: str  # the last part of what the job printed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that is known of a submitted job."""
+
+    on_slurm: bool
+    outcome: Outcome | None  # what the job says of itself; None: nothing yet
+    is_answered: bool  # SLURM has answered since the last decision
+    state: QueuedState | None  # the job in SLURM's last answer; None: it is not there
+    ended_answers: int  # how many answers in a row had the job ended, or not at all
+    doubtful_s: float  # how long ago the first of them came, or the failure was read
+    latency_wait_s: float  # how long a file may take to be seen here
+    submissions_before: int
+    requeue_limit: int
+    how_it_ended: HowItEnded | None = None  # None: not asked yet
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Leave the job alone until the next poll."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """Let the job run: SLURM holds what was requeued often."""
+
+
+@dataclass(frozen=True)
+class Warn:
+    """Tell the user that the job will not start by itself."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class AskHowItEnded:
+    """Decide again, with `how_it_ended`."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """Report success."""
+
+
+@dataclass(frozen=True)
+class Resubmit:
+    """Submit the job again under a new id: it was interrupted."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Report failure."""
+
+    reason: str
+
+
+Verdict = Wait | Release | Warn | AskHowItEnded | Done | Resubmit | Fail
+
+
+def decide(job: Facts) -> Verdict:
+    """What to do about a submitted job at this poll."""
+    if job.outcome is None:
+        return _without_outcome(job)
+    if job.outcome.status == "done":
+        return Done()
+    if job.outcome.status == "interrupted":
+        return _resubmit(job, job.outcome.detail)
+    return _failed(job, job.outcome)
+
+
+def _without_outcome(job: Facts) -> Verdict:
+    if not job.is_answered:
+        return Wait()
+    if job.state is not None and job.state.is_alive:
+        return _alive(job.state)
+    patience_s = CONFIRMED_AFTER_S
+    if job.state is None or job.state.state == "COMPLETED":  # the outcome may be on its way
+        patience_s += job.latency_wait_s
+    if job.ended_answers < CONFIRMING_ANSWERS or job.doubtful_s < patience_s:
+        return Wait()
+    if job.how_it_ended is None:
+        return AskHowItEnded()
+    if _was_interrupted(job.how_it_ended, on_slurm=job.on_slurm):
+        return _resubmit(job, job.how_it_ended.ending.state)
+    return Fail(report.reason(None, job.how_it_ended.ending, job.how_it_ended.log_end))
+
+
+def _alive(state: QueuedState) -> Verdict:
+    if state.reason == HELD_AFTER_REQUEUES:
+        return Release()
+    return Warn(state.reason) if state.reason in NEEDS_SOMEBODY else Wait()
+
+
+def _was_interrupted(how: HowItEnded, *, on_slurm: bool) -> bool:
+    """Whether a job that left no outcome ended for no fault of its own."""
+    if not on_slurm:
+        return how.can_resume
+    return (
+        how.ending.state in NOT_THE_JOBS_FAULT
+        or (how.ending.state == "TIMEOUT" and how.can_resume)
+        or how.ending.exit_code in SIGNALLED_TOO_EARLY
+    )
+
+
+def _resubmit(job: Facts, reason: str) -> Verdict:
+    if job.submissions_before < job.requeue_limit:
+        return Resubmit(reason)
+    if job.how_it_ended is None:
+        return AskHowItEnded()
+    outcome = Outcome("failed", f"resubmitted {job.submissions_before} times; now: {reason}")
+    return Fail(report.reason(outcome, Ending(), job.how_it_ended.log_end))
+
+
+def _failed(job: Facts, outcome: Outcome) -> Verdict:
+    """A failure is reported once SLURM has the job as ended: then it may know more of the cause."""
+    is_over = job.is_answered and (job.state is None or not job.state.is_alive)
+    if job.on_slurm and not is_over and job.doubtful_s < UNCONFIRMED_FAILURE_S:
+        return Wait()
+    if job.how_it_ended is None:
+        return AskHowItEnded()
+    return Fail(report.reason(outcome, job.how_it_ended.ending, job.how_it_ended.log_end))
+
+
+# --- A job that is about to be submitted ----------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """A job that the ledger has for the same outputs."""
+
+    is_same: bool  # its parameters and inputs are those of the job to be submitted
+    is_cancelled: bool  # by a head: it is about to end
+    outcome: Outcome | None
+    has_outputs: bool  # all of them are there; asked only of a job that is done
+    is_forced: bool  # the user wants the outputs made again; asked only of a job that is done
+    is_done_since_start: bool  # since this head started; asked only of a job that is done
+    is_answered: bool  # SLURM has answered since this head started
+    state: QueuedState | None
+
+
+class Succession(Enum):
+    """What to do about a job if an earlier one was submitted for the same outputs."""
+
+    SUBMIT = auto()  # the earlier one has ended, and its outputs do not serve
+    ACCEPT = auto()  # the earlier one has made the outputs
+    ADOPT = auto()  # the earlier one is making the outputs: wait for it
+    WAIT = auto()  # whether the earlier one lives is not known yet
+    CANCEL = auto()  # the earlier one must end first
+
+
+def succession(earlier: Earlier) -> Succession:
+    """What to do about a job to be submitted: no two may make the same outputs at a time."""
+    is_wanted = earlier.is_same and not earlier.is_cancelled
+    if earlier.outcome is not None:
+        is_made = is_wanted and earlier.outcome.status == "done" and earlier.has_outputs
+        is_new_enough = not earlier.is_forced or earlier.is_done_since_start
+        return Succession.ACCEPT if is_made and is_new_enough else Succession.SUBMIT
+    if not earlier.is_answered:
+        return Succession.WAIT
+    if earlier.state is None or not earlier.state.is_alive:
+        return Succession.SUBMIT
+    return Succession.ADOPT if is_wanted else Succession.CANCEL

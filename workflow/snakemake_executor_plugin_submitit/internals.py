@@ -1,0 +1,143 @@
+"""Every use of what Snakemake and submitit do not promise to keep; look here when one is upgraded.
+
+The rest of the plugin uses their public interfaces only: `snakemake_interface_*`, what `import
+submitit` offers, and `submitit.helpers`. All that is listed here was found in the versions named,
+and in each one looked at since then, up to Snakemake 9.27.1 and submitit 1.5.4;
+`tests/executor/test_internals.py` looks for it in the ones that are installed.
+
+| of Snakemake | is used to | since |
+|---|---|---|
+| `DAG.needrun_jobs`, `DAG.jobs` | check resources, and find what ended without a head | 9.0 |
+| `DAG.reason(job).forced` | tell whether the user wants outputs made again | 9.0 |
+| `Job.non_derived_params` | notice that a job's parameters have changed | 9.0 |
+| `Persistence.finished` | record a job that ended without a head | 9.0 |
+| `Workflow.async_run` | call that | 9.15 |
+| `Workflow.output_settings.show_failed_logs` | show a log only once | 9.0 |
+| `RealExecutor.get_job_args(..., cores=)` | leave out what `RemoteExecutor` adds | 9.0 |
+| `--target-jobs` in a command line | tell the Snakemake on the node from what it runs | 9.0 |
+| `Resource '...'` in an error | find the one line that says what is wrong | 9.0 |
+
+| of submitit | is used to | since |
+|---|---|---|
+| `core.utils.JobPaths` | find a job's files in the folder | 1.5.0 |
+| `core.utils.pickle_load` | read the result that a job left | 1.5.0 |
+| `_0_result.pkl` | see in a listing which jobs left a result | 1.5.0 |
+| `.save_tmp` | remove what a job left that was killed while it wrote | 1.5.0 |
+| `.submission_file_*`, `<32 digits>.pkl` | remove what a submission leaves behind | 1.5.3 |
+| `_executor._make_submission_file_text` | ask SLURM about a job without submitting it | 1.5.0 |
+| the handler of SIGUSR2 | have `checkpoint()` called and the job requeued | 1.5.0 |
+| `submitit.local`, in a command line | recognise a job's process on this machine | 1.5.0 |
+| 30 s before the time limit | know when such a process is told to save | 1.5.0 |
+"""
+
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from snakemake_interface_executor_plugins.executors.real import RealExecutor
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+from submitit import AutoExecutor
+from submitit.core.utils import JobPaths as JobPaths
+from submitit.core.utils import pickle_load
+
+# --- Snakemake ------------------------------------------------------------------------------------
+
+
+def needed_jobs(dag: Any) -> list[JobExecutorInterface]:
+    """The jobs that Snakemake is going to run; members of a group one by one."""
+    return list(dag.needrun_jobs())
+
+
+def all_jobs(dag: Any) -> list[JobExecutorInterface]:
+    """All jobs of the workflow."""
+    return list(dag.jobs)
+
+
+def is_forced(dag: Any, job: JobExecutorInterface) -> bool:
+    """Whether the user asked for this job (`--force` and the like), no matter what is there."""
+    return bool(dag.reason(job).forced)
+
+
+def parameters(job: JobExecutorInterface) -> list[Any]:
+    """The `params:` of a job, without those that are computed from its inputs."""
+    return list(job.non_derived_params)
+
+
+def record_as_finished(workflow: Any, job: JobExecutorInterface) -> None:
+    """Have Snakemake record what a job ran with, as it does after each job that it waited for."""
+    workflow.async_run(workflow.persistence.finished(job))
+
+
+def shows_failed_logs(workflow: Any) -> bool:
+    """Whether Snakemake prints the log of a rule that failed (`--show-failed-logs`)."""
+    return bool(workflow.output_settings.show_failed_logs)
+
+
+def node_arguments(executor: RealExecutor, job: JobExecutorInterface) -> str:
+    """The arguments of the Snakemake on the node, as any executor would give them.
+
+    With the job's threads as its cores, not the node's. `RemoteExecutor` would also have it wait
+    for the head's own temporary folder: that disappears with the head, and the job would fail when
+    it is requeued.
+    """
+    return str(RealExecutor.get_job_args(executor, job, cores=job.threads))
+
+
+def is_snakemake_of_job(command_line: list[str]) -> bool:
+    """Whether a process on the node is the Snakemake that runs the job, or its shell."""
+    return any("--target-jobs" in argument for argument in command_line)
+
+
+def resource_error(error: Exception) -> str:
+    """What is wrong with a resource, out of a page of context."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line.startswith("Resource ")), " ".join(lines))
+
+
+# --- submitit -------------------------------------------------------------------------------------
+
+RESULT = "_0_result.pkl"  # after the id of a job, whose only task is 0
+LOCAL_CONTROLLER = "submitit.local"  # in the command line of a job's process on this machine
+LOCAL_SIGNAL_DELAY_S = 30  # before the time limit of such a process
+
+
+def job_paths(folder: Path, job_id: str) -> JobPaths:
+    """Where submitit keeps the files of a job."""
+    return JobPaths(folder, job_id=job_id)
+
+
+def read_result(path: Path) -> tuple[str, Any]:
+    """What a job left: ("success", its value) or ("error", a traceback)."""
+    kind, value = pickle_load(path)
+    return kind, value
+
+
+def torn_pickles(paths: JobPaths) -> list[Path]:
+    """What a job may have left that was killed while it wrote: submitit would stop at it."""
+    return [
+        pickle.with_name(pickle.name + ".save_tmp")
+        for pickle in (paths.submitted_pickle, paths.result_pickle)
+    ]
+
+
+def submission_leftovers(folder: Path) -> Iterable[Path]:
+    """Links to the scripts of submissions, and pickles of jobs that were not taken."""
+    yield from folder.glob(".submission_file_*")
+    yield from folder.glob(f"{'[0-9a-f]' * 32}.pkl")
+
+
+def submission_script(executor: AutoExecutor, command: str) -> str:
+    """The script that submitit would hand to sbatch."""
+    inner: Any = executor._executor
+    return str(inner._make_submission_file_text(command, "test"))
+
+
+def requeue_handler() -> Callable[[int, FrameType | None], Any]:
+    """Submitit's handler of SIGUSR2, in a job that has not set its own yet.
+
+    It calls `checkpoint()` of what the job runs, requeues the job and exits, or raises.
+    """
+    handler: Any = signal.getsignal(signal.SIGUSR2)
+    return handler

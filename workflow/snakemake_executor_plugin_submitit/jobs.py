@@ -1,0 +1,63 @@
+"""The jobs of one head: those to be submitted, and those that the cluster has."""
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+
+from snakemake_executor_plugin_submitit.backoff import Backoff
+from snakemake_executor_plugin_submitit.ledger import Entry
+from snakemake_executor_plugin_submitit.runner import Outcome
+from snakemake_executor_plugin_submitit.slurm_answers import QueuedState
+
+
+@dataclass(eq=False)
+class Request:
+    """A job of Snakemake's, to be submitted."""
+
+    job: JobExecutorInterface
+    key: str
+    fingerprint: str
+    parameters: dict[str, Any]
+    command: str
+    restarts: int = 0  # submissions before this one
+    previous: Entry | None = None  # the last of them
+    pause: Backoff = field(default_factory=Backoff)
+
+    @property
+    def group(self) -> str:
+        """Requests of the same group are submitted as one array."""
+        return json.dumps(self.parameters, sort_keys=True)
+
+
+@dataclass(eq=False)
+class Submitted:
+    """A job that the cluster has."""
+
+    request: Request
+    entry: Entry
+    info: SubmittedJobInfo
+    debug_job: Any = None  # submitit's, where it runs in this process
+    outcome: Outcome | None = None
+    ended_answers: int = 0  # how many answers in a row had it ended, or not at all
+    doubtful_since: float = 0.0  # when the first of them came, or its failure was read; 0: never
+
+    def note(self, state: QueuedState | None, *, is_answered: bool, now: float) -> None:
+        """Take note of a poll: of the answer that came, if one did, and of a failure."""
+        if self.outcome is not None:
+            self.doubtful_since = self.doubtful_since or now
+        elif is_answered and state is not None and state.is_alive:
+            self.ended_answers = 0
+        elif is_answered:
+            self.doubtful_since = self.doubtful_since if self.ended_answers else now
+            self.ended_answers += 1
+
+    def doubtful_s(self, now: float) -> float:
+        """How long the job has looked ended, or failed."""
+        return now - self.doubtful_since if self.doubtful_since else 0.0
+
+    def again(self) -> Request:
+        """The request for the submission after this one."""
+        return replace(self.request, restarts=self.entry.restarts + 1, pause=Backoff())

@@ -1,0 +1,48 @@
+"""What sbatch's error messages mean for the one who submits."""
+
+import re
+
+# sbatch's words, as in SLURM's slurm_errno.c.
+LIMIT = re.compile(
+    r"Max(Submit|Jobs)|job submit limit|temporarily unable to accept|Resource temporarily", re.I
+)
+REFUSAL = re.compile(
+    r"invalid|sbatch --help|not permitted|permission denied|access denied"
+    r"|requested node configuration is not available|can ?not be satisfied|not supported"
+    r"|more processors requested|violates accounting|unable to open|no partition|unknown",
+    re.I,
+)
+UNREACHABLE = re.compile(r"unable to contact|timed out|connection|transport|zero bytes", re.I)
+
+
+class SubmissionError(Exception):
+    """The jobs were not submitted; another try may succeed."""
+
+
+class Refused(SubmissionError):
+    """SLURM would say the same to every further try."""
+
+
+class Unreachable(SubmissionError):
+    """The controller does not answer: worth another try, however long it takes."""
+
+
+class LimitReached(SubmissionError):
+    """The cluster takes no more jobs of this user for now."""
+
+
+def meaning(message: str) -> SubmissionError:
+    """The error that a message of sbatch stands for, with the message on one line."""
+    lines = [
+        re.sub(r"^\w+: (error: )?(allocation failure: )?", "", line)
+        for line in message.splitlines()
+        if line.strip()
+    ]
+    text = "; ".join(dict.fromkeys(line for line in lines if not line.startswith("-----")))
+    if LIMIT.search(text):
+        return LimitReached(text)
+    if UNREACHABLE.search(text):
+        return Unreachable(text)
+    if REFUSAL.search(text):
+        return Refused(text)
+    return SubmissionError(text)

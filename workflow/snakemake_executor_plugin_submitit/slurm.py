@@ -1,0 +1,99 @@
+"""Asking SLURM, and telling it: one query for all jobs that live, and how one of them ended."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+
+from snakemake_executor_plugin_submitit import slurm_answers
+from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
+
+COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol")
+QUERY_TIMEOUT_S = 120
+COMMAND_TIMEOUT_S = 60
+CANCELLED_AT_ONCE = 1000  # what one command line has room for
+
+
+class QueryError(Exception):
+    """SLURM did not answer."""
+
+
+def missing_command() -> str | None:
+    """The first of SLURM's commands that is not on PATH."""
+    return next((command for command in COMMANDS if shutil.which(command) is None), None)
+
+
+def queued_states() -> dict[str, QueuedState]:
+    """This user's jobs, by id, with those that ended in the last minutes; raises QueryError."""
+    answer = _ask(
+        "squeue", f"--user={os.getuid()}", "--states=all", "--array", "--noheader",
+        f"--format={slurm_answers.QUEUE_FORMAT}",
+    )  # fmt: skip
+    return slurm_answers.queued_states(answer)
+
+
+def ending(job_id: str, seen: QueuedState | None) -> Ending:
+    """How a job ended: from the accounting, the controller's memory, or as the queue showed it."""
+    with contextlib.suppress(QueryError):
+        answer = _ask(
+            "sacct", "-X", "--noheader", "--parsable2",
+            f"--format={slurm_answers.ACCOUNTING_COLUMNS}", "--jobs", job_id,
+        )  # fmt: skip
+        if accounted := slurm_answers.accounted_ending(answer):
+            return accounted
+    with contextlib.suppress(QueryError):
+        answer = _ask("scontrol", "show", "--oneliner", "job", job_id)
+        if remembered := slurm_answers.remembered_ending(answer):
+            return remembered
+    return Ending(seen.state) if seen else Ending()
+
+
+def configuration() -> Mapping[str, str]:
+    """SLURM's own settings, by name; raises QueryError."""
+    return slurm_answers.configuration(_ask("scontrol", "show", "config"))
+
+
+def partition_time_limits(names: str | None) -> list[float]:
+    """The longest time limits of partitions (`a,b`; None: the default one), in minutes.
+
+    Raises QueryError.
+    """
+    answer = _ask("scontrol", "show", "--oneliner", "partition")
+    return slurm_answers.time_limits(answer, names)
+
+
+def release(job_id: str) -> None:
+    """Let a job run that SLURM holds."""
+    subprocess.run(["scontrol", "release", job_id], check=False, timeout=COMMAND_TIMEOUT_S)
+
+
+def cancel(job_ids: list[str]) -> list[str]:
+    """Cancel jobs, which save their state first; returns those that scancel could not be told."""
+    left = []
+    for start in range(0, len(job_ids), CANCELLED_AT_ONCE):
+        chunk = job_ids[start : start + CANCELLED_AT_ONCE]
+        if not any(_scancel(chunk, pause_s) for pause_s in (0, 1, 3)):
+            left += chunk
+    return left
+
+
+def _scancel(job_ids: list[str], pause_s: float) -> bool:
+    time.sleep(pause_s)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        command = ["scancel", "--quiet", *job_ids]
+        return subprocess.run(command, check=False, timeout=COMMAND_TIMEOUT_S).returncode == 0
+    return False
+
+
+def _ask(*command: str) -> str:
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=QUERY_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise QueryError(str(error)) from error
+    if answer.returncode != 0:
+        raise QueryError(f"{command[0]}: {answer.stderr.strip() or answer.returncode}")
+    return answer.stdout

@@ -1,0 +1,104 @@
+"""What SLURM's commands print, as data. Nothing here asks SLURM: `slurm.py` does."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+QUEUE_FORMAT = "%i|%T|%r"  # of squeue: id, state, reason
+ACCOUNTING_COLUMNS = "State,ExitCode,NodeList"  # of sacct
+
+ENDED = {
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PREEMPTED",
+    "REVOKED",
+    "TIMEOUT",
+}
+
+
+@dataclass(frozen=True)
+class QueuedState:
+    """A job as squeue shows it."""
+
+    state: str  # PENDING, RUNNING, ...
+    reason: str = ""  # why it waits
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the job waits, runs, ends or is about to be requeued."""
+        return self.state not in ENDED
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ended, as far as SLURM remembers."""
+
+    state: str = "UNKNOWN"
+    exit_code: str = ""  # code:signal
+    node: str = ""
+
+
+def queued_states(squeue: str) -> dict[str, QueuedState]:
+    """The jobs in an answer of squeue, by id."""
+    states = {}
+    for line in squeue.splitlines():
+        job_id, state, reason = line.split("|", 2)
+        states[job_id.strip()] = QueuedState(state, reason)
+    return states
+
+
+def accounted_ending(sacct: str) -> Ending | None:
+    """How a job ended, from an answer of sacct; None if it does not say, or says it goes on."""
+    fields = sacct.splitlines()[-1].split("|") if sacct else []
+    if len(fields) == 3 and fields[0].split(" ")[0] in ENDED:  # "CANCELLED by 1000"
+        return Ending(*fields)
+    return None
+
+
+def remembered_ending(scontrol: str) -> Ending | None:
+    """How a job ended, from `scontrol show job`; None if it does not say, or says it goes on."""
+    fields = _fields(scontrol)
+    if (state := fields.get("JobState", "")) in ENDED:
+        return Ending(state, fields.get("ExitCode", ""), fields.get("NodeList", ""))
+    return None
+
+
+def configuration(scontrol: str) -> Mapping[str, str]:
+    """SLURM's own settings by name, from `scontrol show config`."""
+    return {
+        name.strip(): value.strip()
+        for name, _, value in (line.partition("=") for line in scontrol.splitlines())
+    }
+
+
+def time_limits(scontrol: str, names: str | None) -> list[float]:
+    """The longest time limits in minutes, from `scontrol show partition`, a line for each.
+
+    Of the partitions named (`a,b`), or of the default one if `names` is None.
+    """
+    limits = []
+    for line in scontrol.splitlines():
+        fields = _fields(line)
+        is_named = fields["PartitionName"] in names.split(",") if names else False
+        if is_named or (names is None and fields["Default"] == "YES"):
+            limits.append(minutes(fields["MaxTime"]))
+    return limits
+
+
+def minutes(text: str) -> float:
+    """Minutes of SLURM's `days-hours:minutes:seconds`."""
+    if text == "UNLIMITED":
+        return math.inf
+    days, _, clock = text.rpartition("-")
+    hours, minutes, seconds = map(int, clock.split(":"))
+    return 1440 * int(days or 0) + 60 * hours + minutes + seconds / 60
+
+
+def _fields(text: str) -> dict[str, str]:
+    return dict(re.findall(r"(\w+)=(\S*)", text))

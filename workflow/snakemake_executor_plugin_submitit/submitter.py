@@ -1,0 +1,132 @@
+"""Submitting requests: in arrays, within the cluster's limits, again after what may pass."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from snakemake_executor_plugin_submitit.backoff import Backoff
+from snakemake_executor_plugin_submitit.internals import LOCAL_SIGNAL_DELAY_S
+from snakemake_executor_plugin_submitit.jobs import Request
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.results import Results, array_id
+from snakemake_executor_plugin_submitit.runner import JobRunner
+from snakemake_executor_plugin_submitit.sbatch_errors import (
+    LimitReached,
+    Refused,
+    SubmissionError,
+    Unreachable,
+)
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from snakemake_executor_plugin_submitit.submission import submit
+
+SUBMISSION_TRIES = 8  # with pauses of 1, 2, 4, ... s between them: two minutes in all
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A request that the cluster took, and that the ledger has."""
+
+    request: Request
+    entry: Entry
+    job: Any  # submitit's
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """A request that will not be tried again."""
+
+    request: Request
+    error: SubmissionError
+
+
+class Submitter:
+    """Submits requests of equal parameters as one array, and records them in the ledger."""
+
+    def __init__(
+        self,
+        settings: ExecutorSettings,
+        results: Results,
+        ledger: Ledger,
+        array_limit: int,
+        inform: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._results = results
+        self._ledger = ledger
+        self._array_limit = array_limit
+        self._inform = inform
+        self._warn = warn
+        self._room = Backoff()  # in the queue
+
+    def submit(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
+        """Submit what is due, array by array; whatever is not yielded is to be tried again."""
+        ordered = sorted(requests, key=lambda request: request.group)
+        for _, group in groupby(ordered, key=lambda request: request.group):
+            members = list(group)
+            for start in range(0, len(members), self._array_limit):
+                yield from self._submit_array(members[start : start + self._array_limit])
+
+    def _submit_array(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
+        if not self._room.is_due:
+            return
+        names = sorted({request.job.name for request in requests})
+        try:
+            jobs = submit(
+                self._results.folder,
+                self._settings.cluster,
+                names[0] if len(names) == 1 else "snakemake",
+                requests[0].parameters,
+                [self._runner(request) for request in requests],
+                self._settings.array_parallelism,
+            )
+        except LimitReached as error:
+            if len(requests) == 1:
+                self._room.failed()
+                self._warn(f"waiting until SLURM takes more jobs: {error}")
+            else:  # there may be room for a part
+                half = len(requests) // 2
+                yield from self._submit_array(requests[:half])
+                yield from self._submit_array(requests[half:])
+            return
+        except SubmissionError as error:
+            yield from self._after_failure(requests, error)
+            return
+        self._room.succeeded()
+        entries = [
+            Entry(
+                key=request.key,
+                job_id=job.job_id,
+                fingerprint=request.fingerprint,
+                restarts=request.restarts,
+            )
+            for request, job in zip(requests, jobs, strict=True)
+        ]
+        self._ledger.put(entries)
+        yield from map(Taken, requests, entries, jobs)
+        job_id = entries[0].job_id if len(jobs) == 1 else f"array {array_id(entries[0].job_id)}"
+        self._inform(f"Submitted {len(jobs)} x {', '.join(names)} as {job_id}.")
+
+    def _after_failure(self, requests: list[Request], error: SubmissionError) -> Iterator[GivenUp]:
+        has_more_tries = []
+        for request in requests:
+            request.pause.failed()
+            is_used_up = request.pause.failures >= SUBMISSION_TRIES
+            if isinstance(error, Refused) or (is_used_up and not isinstance(error, Unreachable)):
+                yield GivenUp(request, error)
+            else:
+                has_more_tries.append(request)
+        if has_more_tries:
+            self._warn(f"submission failed, trying again: {error}")
+
+    def _runner(self, request: Request) -> JobRunner:
+        return JobRunner(
+            command=request.command,
+            key=request.key,
+            ledger=None if self._settings.cluster == "debug" else self._ledger.path,
+            time_limit_s=60.0 * request.parameters["timeout_min"],
+            signal_delay_s=request.parameters.get("slurm_signal_delay_s", LOCAL_SIGNAL_DELAY_S),
+            requeue_limit=self._settings.requeue_limit,
+            earlier_restarts=request.restarts,
+        )
