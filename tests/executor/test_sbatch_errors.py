@@ -1,0 +1,61 @@
+"""What sbatch's error messages mean: try again, wait, or give up."""
+
+import pytest
+
+from snakemake_executor_plugin_submitit.sbatch_errors import (
+    LimitReached,
+    Refused,
+    SubmissionError,
+    Unreachable,
+    meaning,
+)
+
+BATCH = "sbatch: error: Batch job submission failed: "
+POLICY = "Job violates accounting/QOS policy"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        # Nothing but another request would change these.
+        (BATCH + "Invalid account or account/partition combination specified", Refused),
+        ("sbatch: error: invalid partition specified: a\n" + BATCH + "Invalid partition", Refused),
+        (BATCH + "Requested node configuration is not available", Refused),
+        (BATCH + "Requested time limit is invalid (missing or exceeds some limit)", Refused),
+        (BATCH + "More processors requested than permitted", Refused),
+        (BATCH + f"{POLICY} (user's size and/or time limits)", Refused),
+        (BATCH + "Access denied, reservation=x", Refused),
+        ("sbatch: unrecognized option\nTry \"sbatch --help\" for more information", Refused),
+        ("allocation failure: Unable to allocate resources: Invalid qos specification", Refused),
+        # Jobs that end make room.
+        ("sbatch: error: QOSMaxSubmitJobPerUserLimit\n" + BATCH + POLICY, LimitReached),
+        (BATCH + f"{POLICY} (job submit limit, user's size and/or time limits)", LimitReached),
+        (BATCH + "Slurm temporarily unable to accept job, sleeping and retrying", LimitReached),
+        (BATCH + "Resource temporarily unavailable", LimitReached),
+        ("sbatch: error: AssocMaxSubmitJobLimit\n" + BATCH + POLICY, LimitReached),
+        # The controller comes back some day.
+        (BATCH + "Unable to contact slurm controller (connect failure)", Unreachable),
+        (BATCH + "Socket timed out on send/recv operation", Unreachable),
+        (BATCH + "Zero Bytes were transmitted or received", Unreachable),
+        (BATCH + "Transport endpoint is not connected", Unreachable),
+        # Nobody knows: a few more tries.
+        (BATCH + "Unexpected message received", SubmissionError),
+        ("[Errno 28] No space left on device", SubmissionError),
+        ("", SubmissionError),
+    ],
+)  # fmt: skip
+def test_the_meaning_of_a_message(message: str, kind: type[SubmissionError]) -> None:
+    assert type(meaning(message)) is kind
+
+
+def test_a_message_is_one_line_without_repetition_or_rulers() -> None:
+    message = (
+        "sbatch: error: --------------------\n"
+        "sbatch: error: no account given\n"
+        "\n"
+        "sbatch: error: no account given\n"
+        "sbatch: error: Batch job submission failed: Unspecified error\n"
+    )
+    assert (
+        str(meaning(message)) == "no account given; Batch job submission failed: Unspecified error"
+    )
