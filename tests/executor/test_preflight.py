@@ -1,0 +1,125 @@
+"""What stops the command before anything is submitted; and the job that the head runs in."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from snakemake_interface_common.exceptions import ApiError
+from snakemake_job import InvalidResources, SnakemakeJob
+
+from snakemake_executor_plugin_submitit import preflight, slurm
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The parameters that SLURM was asked about: it has no GPUs."""
+    asked: list[dict[str, Any]] = []
+
+    def refusal(folder: Path, parameters: dict[str, Any]) -> str | None:
+        asked.append(parameters)
+        return "no GPUs here" if "slurm_gres" in parameters else None
+
+    monkeypatch.setattr(preflight, "refusal", refusal)
+    return asked
+
+
+def job(name: str, **resources: Any) -> SnakemakeJob:
+    return SnakemakeJob(name=name, resources={"runtime": 60} | resources)
+
+
+def problems(tmp_path: Path, jobs: list[SnakemakeJob], cluster: str = "slurm") -> list[str]:
+    with pytest.raises(ApiError) as error:
+        preflight.check_jobs(jobs, ExecutorSettings(cluster=cluster), tmp_path)
+    return str(error.value).splitlines()
+
+
+def test_slurm_is_asked_once_for_all_jobs_of_equal_parameters(
+    tmp_path: Path, asked: list[dict[str, Any]]
+) -> None:
+    jobs = [job("a"), job("a"), job("b"), job("c", runtime=5)]
+    preflight.check_jobs(jobs, ExecutorSettings(), tmp_path)
+    assert [parameters["timeout_min"] for parameters in asked] == [60, 5]
+
+
+@pytest.mark.usefixtures("asked")
+def test_each_mistake_is_one_line_however_many_jobs_make_it(tmp_path: Path) -> None:
+    jobs = [job("b", gpu=1), job("a", gpu=2), job("c", gpus=1), job("c", gpus=1), job("d", gpu=-1)]
+    assert problems(tmp_path, jobs) == [
+        "rule c: unknown resource gpus; did you mean gpu?",
+        "rule d: gpu=-1 is not a whole number",
+        "rule a, b: SLURM refuses gres=gpu:1, nodes=1, cpus=1, minutes=60: no GPUs here",
+    ]
+
+
+def test_rules_that_run_in_the_head_are_asked_of_nobody(
+    tmp_path: Path, asked: list[dict[str, Any]]
+) -> None:
+    local = SnakemakeJob(is_local=True, resources={"gpu": 1})
+    preflight.check_jobs([local], ExecutorSettings(), tmp_path)
+    assert asked == []
+    invalid = SnakemakeJob(name="here", is_local=True, resources=InvalidResources("Resource 'x'"))
+    assert problems(tmp_path, [invalid]) == ["rule here: Resource 'x'"]
+
+
+def test_without_slurm_nobody_is_asked(tmp_path: Path, asked: list[dict[str, Any]]) -> None:
+    preflight.check_jobs([job("a", gpu=1)], ExecutorSettings(cluster="local"), tmp_path)
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("configuration", "limit"),
+    [({"MaxArraySize": "10001"}, 10001), ({"MaxArraySize": "?"}, 1000), ({}, 1000), (None, 1000)],
+)
+def test_how_many_jobs_an_array_may_have(
+    monkeypatch: pytest.MonkeyPatch, configuration: dict[str, str] | None, limit: int
+) -> None:
+    def answer() -> dict[str, str]:
+        if configuration is None:
+            raise slurm.QueryError("unable to contact slurm controller")
+        return configuration
+
+    monkeypatch.setattr(slurm, "configuration", answer)
+    assert preflight.array_limit() == limit
+
+
+def test_a_missing_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ApiError, match=r"sbatch is not on PATH: .* --submitit-cluster local"):
+        preflight.check_slurm()
+    for command in slurm.COMMANDS:
+        (tmp_path / command).touch(mode=0o755)
+    preflight.check_slurm()
+
+
+OUTER_JOB = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_MEM_PER_NODE": "100",
+    "SRUN_DEBUG": "3",
+    "SUBMITIT_EXECUTOR": "slurm",
+    "CUDA_VISIBLE_DEVICES": "0",
+    "PMI_FD": "5",
+}
+OF_THE_CLUSTER = {"SLURM_CONF": "/etc/slurm.conf", "SLURM_JWT": "token", "SLURM_CLUSTERS": "a"}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """An environment of its own in place of the test's."""
+    environment = {**OF_THE_CLUSTER, "HOME": "/home/me", "SUBMITIT_PREEMPT_SIGNAL": "USR1"}
+    monkeypatch.setattr(preflight, "os", SimpleNamespace(environ=environment))
+    return environment
+
+
+def test_the_job_that_the_head_runs_in_is_forgotten(environment: dict[str, str]) -> None:
+    environment |= OUTER_JOB
+    preflight.leave_outer_job()
+    assert environment == {**OF_THE_CLUSTER, "HOME": "/home/me"}
+
+
+def test_on_a_login_node_variables_are_the_users(environment: dict[str, str]) -> None:
+    environment |= {"CUDA_VISIBLE_DEVICES": "0", "SLURM_TIME_FORMAT": "relative"}
+    preflight.leave_outer_job()
+    assert environment["CUDA_VISIBLE_DEVICES"] == "0"
+    assert environment["SLURM_TIME_FORMAT"] == "relative"

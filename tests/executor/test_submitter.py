@@ -1,0 +1,210 @@
+"""Submitting in arrays, without sbatch: what is split, tried again, or given up."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from snakemake_job import SnakemakeJob
+
+from snakemake_executor_plugin_submitit import submitter
+from snakemake_executor_plugin_submitit.jobs import Request
+from snakemake_executor_plugin_submitit.ledger import Ledger
+from snakemake_executor_plugin_submitit.results import Results
+from snakemake_executor_plugin_submitit.runner import JobRunner
+from snakemake_executor_plugin_submitit.sbatch_errors import (
+    LimitReached,
+    Refused,
+    SubmissionError,
+    Unreachable,
+)
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from snakemake_executor_plugin_submitit.submitter import (
+    SUBMISSION_TRIES,
+    GivenUp,
+    Submitter,
+    Taken,
+)
+
+
+@dataclass(frozen=True)
+class ClusterJob:
+    """As submitit returns it."""
+
+    job_id: str
+
+
+@dataclass
+class Cluster:
+    """Stands in for `submit`: takes arrays until its queue is full, or says what it is told to."""
+
+    room: int = 10_000
+    error: SubmissionError | None = None
+    arrays: list[tuple[str, list[str], int]] = field(default_factory=list)
+    runners: list[JobRunner] = field(default_factory=list)
+
+    def submit(
+        self,
+        folder: Path,
+        cluster: str,
+        name: str,
+        parameters: dict[str, Any],
+        runners: Sequence[JobRunner],
+        array_parallelism: int,
+    ) -> list[ClusterJob]:
+        if self.error is not None:
+            raise self.error
+        if len(runners) > self.room:
+            raise LimitReached("no room")
+        self.room -= len(runners)
+        self.arrays.append((name, [runner.key for runner in runners], array_parallelism))
+        self.runners += runners
+        return [ClusterJob(f"{len(self.arrays)}_{task}") for task in range(len(runners))]
+
+
+@dataclass
+class Desk:
+    """A submitter, and what it said."""
+
+    submitter: Submitter
+    ledger: Ledger
+    said: list[str] = field(default_factory=list)
+
+    def submit(self, requests: list[Request]) -> tuple[list[str], list[str]]:
+        """The keys of requests that were taken, and of those that were given up."""
+        answers = list(self.submitter.submit(requests))
+        return (
+            [answer.request.key for answer in answers if isinstance(answer, Taken)],
+            [answer.request.key for answer in answers if isinstance(answer, GivenUp)],
+        )
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    cluster = Cluster()
+    monkeypatch.setattr(submitter, "submit", cluster.submit)
+    return cluster
+
+
+@pytest.fixture
+def desk(tmp_path: Path, cluster: Cluster) -> Desk:
+    return new_desk(tmp_path)
+
+
+def new_desk(tmp_path: Path, **settings: Any) -> Desk:
+    said: list[str] = []
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    results = Results(tmp_path / "jobs")
+    inform: Callable[[str], None] = said.append
+    return Desk(
+        Submitter(ExecutorSettings(**settings), results, ledger, 4, inform, inform), ledger, said
+    )
+
+
+def request(key: str, minutes: int = 60, name: str = "train", restarts: int = 0) -> Request:
+    return Request(
+        job=SnakemakeJob(name=name),
+        key=key,
+        fingerprint=f"fingerprint of {key}",
+        parameters={"timeout_min": minutes, "slurm_signal_delay_s": 40},
+        command=f"make {key}",
+        restarts=restarts,
+    )
+
+
+def test_jobs_of_equal_parameters_are_one_array(desk: Desk, cluster: Cluster) -> None:
+    requests = [request("a"), request("b", minutes=5, name="evaluate"), request("c")]
+    taken, given_up = desk.submit(requests)
+    assert sorted(taken) == ["a", "b", "c"]
+    assert given_up == []
+    assert sorted(cluster.arrays) == [("evaluate", ["b"], 0), ("train", ["a", "c"], 0)]
+    assert "Submitted 1 x evaluate as 1_0." in desk.said
+    assert "Submitted 2 x train as array 2." in desk.said
+
+
+def test_an_array_of_several_rules_bears_no_rules_name(desk: Desk, cluster: Cluster) -> None:
+    desk.submit([request("a"), request("b", name="evaluate")])
+    assert cluster.arrays == [("snakemake", ["a", "b"], 0)]
+    assert desk.said == ["Submitted 2 x evaluate, train as array 1."]
+
+
+def test_an_array_has_no_more_jobs_than_the_site_allows(desk: Desk, cluster: Cluster) -> None:
+    desk.submit([request(key) for key in "abcdefghi"])
+    assert [keys for _, keys, _ in cluster.arrays] == [list("abcd"), list("efgh"), ["i"]]
+
+
+def test_jobs_are_recorded_before_anybody_hears_of_them(desk: Desk) -> None:
+    for answer in desk.submitter.submit([request("a"), request("b", restarts=2)]):
+        assert isinstance(answer, Taken)
+        entry = desk.ledger.get(answer.request.key)
+        assert entry == answer.entry
+        assert entry.job_id == answer.job.job_id
+        assert entry.fingerprint == f"fingerprint of {answer.request.key}"
+        assert entry.restarts == answer.request.restarts
+
+
+def test_what_a_job_takes_along_to_the_node(tmp_path: Path, cluster: Cluster) -> None:
+    desk = new_desk(tmp_path, requeue_limit=7, array_parallelism=2)
+    desk.submit([request("a", restarts=3)])
+    assert cluster.arrays == [("train", ["a"], 2)]
+    assert cluster.runners == [
+        JobRunner(
+            command="make a",
+            key="a",
+            ledger=tmp_path / "ledger.jsonl",
+            time_limit_s=3600.0,
+            signal_delay_s=40,
+            requeue_limit=7,
+            earlier_restarts=3,
+        )
+    ]
+
+
+def test_a_job_in_the_head_itself_looks_nothing_up(tmp_path: Path, cluster: Cluster) -> None:
+    new_desk(tmp_path, cluster="debug").submit([request("a")])
+    assert cluster.runners[0].ledger is None
+
+
+def test_a_queue_takes_as_many_as_there_is_room_for(desk: Desk, cluster: Cluster) -> None:
+    cluster.room = 2
+    taken, given_up = desk.submit([request(key) for key in "abcd"])
+    assert (taken, given_up) == (["a", "b"], [])
+    assert "waiting until SLURM takes more jobs: no room" in desk.said
+    # The queue is left alone for a while.
+    cluster.room = 2
+    assert desk.submit([request("c")]) == ([], [])
+
+
+def test_what_is_refused_is_given_up_at_once(desk: Desk, cluster: Cluster) -> None:
+    cluster.error = Refused("invalid account")
+    assert desk.submit([request("a"), request("b")]) == ([], ["a", "b"])
+    assert desk.said == []
+
+
+@pytest.mark.parametrize("tries_before", [0, SUBMISSION_TRIES - 2])
+def test_what_may_pass_is_tried_again(desk: Desk, cluster: Cluster, tries_before: int) -> None:
+    cluster.error = SubmissionError("unexpected message")
+    job = request("a")
+    job.pause.failures = tries_before
+    assert desk.submit([job]) == ([], [])
+    assert not job.pause.is_due
+    assert desk.said == ["submission failed, trying again: unexpected message"]
+
+
+def test_after_many_tries_it_is_given_up(desk: Desk, cluster: Cluster) -> None:
+    cluster.error = SubmissionError("unexpected message")
+    tried, fresh = request("a"), request("b")
+    tried.pause.failures = SUBMISSION_TRIES - 1
+    assert desk.submit([tried, fresh]) == ([], ["a"])
+
+
+def test_a_controller_that_is_away_is_waited_for_as_long_as_it_takes(
+    desk: Desk, cluster: Cluster
+) -> None:
+    cluster.error = Unreachable("unable to contact")
+    job = request("a")
+    job.pause.failures = 100
+    assert desk.submit([job]) == ([], [])
+    cluster.error = None
+    assert desk.submit([job]) == (["a"], [])
