@@ -2,8 +2,8 @@
 
     python cleaner.py DIRECTORY [CGROUP ...]
 
-The other end is held by whoever started the cluster and by every daemon: it closes when the last
-of them is gone, also where they were killed.
+Whoever started the cluster and every daemon hold the other end: it closes when the last of them
+is gone, even if they were killed.
 """
 
 import os

@@ -50,7 +50,7 @@ class AccountedJob:
 
 
 def find_program(program: str) -> str | None:
-    """A program's path, also where Debian puts daemons, which a user's PATH often lacks."""
+    """A program's path, also in the folder of Debian's daemons, which a user's PATH often lacks."""
     return shutil.which(program) or shutil.which(program, path="/usr/sbin")
 
 
@@ -80,14 +80,14 @@ def new_directory() -> Path:
 class SlurmCluster:
     """A cluster that lives in `directory` and deletes it at the end; a context manager.
 
-    Whatever way this process ends, daemons, jobs and directory are gone a moment later.
+    However this process ends, daemons, jobs and directory are gone a moment later.
     """
 
     def __init__(self, directory: Path, options: ClusterOptions) -> None:
         self.directory = directory
         self.options = options
         self.ports = free_ports(2 + options.num_nodes)
-        # By its port a node's name is its own on this machine, and so is its cgroup.
+        # With its port, a node's name is unique on this machine, and so is its cgroup.
         self.nodes = [f"n{port}" for port in self.ports[2:]]
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._cleaner: subprocess.Popen[bytes] | None = None
@@ -127,7 +127,7 @@ class SlurmCluster:
         return self._output("sbatch", "--parsable", log, *options, "--wrap", command).strip()
 
     def jobs(self) -> dict[str, QueuedJob]:
-        """What squeue shows, by job id: jobs that wait, run or end just now."""
+        """What squeue shows, by job id: jobs that are waiting, running or just ending."""
         columns = ("JobArrayID", "Name", "Partition", "State", "Reason", "NodeList", "RestartCnt")
         layout = ",".join(f"{column}:100|" for column in columns)
         output = self._output("squeue", "--noheader", "--array", f"--Format={layout}")
@@ -187,7 +187,7 @@ class SlurmCluster:
             raise
 
     def stop(self) -> None:
-        """End every daemon and all that jobs have left, and delete the directory."""
+        """End every daemon and every process that jobs have left, and delete the directory."""
         for daemon in self._daemons.values():
             daemon.stdin.close()
         for daemon in self._daemons.values():
@@ -198,12 +198,12 @@ class SlurmCluster:
             self._cleaner = None
 
     def start_controller(self) -> None:
-        """Start slurmctld; it takes up the jobs that it knew when it stopped."""
+        """Start slurmctld; it remembers the jobs that it knew when it stopped."""
         self._start("slurmctld", "slurmctld", "-D")
         self._wait_for("slurmctld", lambda: self._output("scontrol", "ping"))
 
     def stop_controller(self) -> None:
-        """Stop slurmctld in good order; jobs go on."""
+        """Stop slurmctld properly; jobs go on."""
         self._stop("slurmctld")
 
     def start_slurmdbd(self) -> None:
@@ -212,11 +212,11 @@ class SlurmCluster:
         self._wait_for("slurmdbd", lambda: self._output("sacctmgr", "show", "cluster"))
 
     def stop_slurmdbd(self) -> None:
-        """Stop the accounting daemon in good order; slurmctld keeps what it has to say."""
+        """Stop the accounting daemon properly; slurmctld keeps what it has to record."""
         self._stop("slurmdbd")
 
     def start_node(self, node: str) -> None:
-        """Start a node's slurmd; SLURM uses the node within seconds."""
+        """Start a node's slurmd; SLURM uses the node a few seconds later."""
         self._start(node, "slurmd", "-D", "-N", node)
 
     def kill_node(self, node: str) -> None:
@@ -238,7 +238,7 @@ class SlurmCluster:
         self._wait_for("munged", (directory / "socket").exists)
 
     def _start_mariadb(self) -> None:
-        """Create the system's tables, as mariadb-install-db does it, but in 0.2 s; then start."""
+        """Create the system's tables as mariadb-install-db does, but in 0.2 s; then start."""
         (self.directory / "mariadb/data/mysql").mkdir(parents=True)
         (self.directory / "mariadb/tmp").mkdir()
         defaults = f"--defaults-file={self.directory}/my.cnf"
@@ -252,7 +252,7 @@ class SlurmCluster:
         self._wait_for("mariadbd", (self.directory / "mariadb/socket").exists)
 
     def _register(self) -> None:
-        """Make the cluster and this user known to slurmdbd, which knows only root by itself."""
+        """Register the cluster and this user with slurmdbd, which at first knows only root."""
         commands = [["add", "cluster", "test"]]
         if USER != "root":
             commands += [["add", "user", USER, "account=root"]]
@@ -291,7 +291,7 @@ class SlurmCluster:
             stdout=output,
             stderr=output,
             pass_fds=pass_fds,
-            start_new_session=True,  # a terminal's Ctrl-C is not for it
+            start_new_session=True,  # Ctrl-C in the terminal must not reach it
         )
 
     def _stop(self, name: str) -> None:
@@ -301,13 +301,13 @@ class SlurmCluster:
         daemon.communicate()
 
     def _wait_for(self, name: str, ready: Callable[[], object]) -> None:
-        """Wait until `ready` is true; as long as it raises RuntimeError, it is not."""
+        """Wait until `ready` returns something true; RuntimeError means not yet."""
         deadline = time.monotonic() + TIMEOUT_S
         while True:
             try:
                 if ready():
                     return
-                reason = "it does not get ready"
+                reason = "it does not become ready"
             except RuntimeError as error:
                 reason = " ".join(str(error).split())
             dead = [name for name, daemon in self._daemons.items() if daemon.poll() is not None]

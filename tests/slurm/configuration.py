@@ -12,13 +12,13 @@ USER = pwd.getpwuid(os.geteuid()).pw_name
 
 Proctrack = Literal["linuxproc", "cgroup"]  # how SLURM follows a job's processes
 
-# A GPU must be a device file that exists. Nothing opens these; a job gets its GPUs' numbers only.
+# A GPU must be an existing device file. Nothing opens these: a job only gets its GPUs' numbers.
 GPU_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """The nodes and the policies of a test cluster; CPUs, memory and GPUs are pretended."""
+    """The nodes and the policies of a test cluster; CPUs, memory and GPUs are simulated."""
 
     num_nodes: int = 3
     cpus_per_node: int = 8
@@ -34,9 +34,9 @@ class ClusterOptions:
 
     def __post_init__(self) -> None:
         if self.max_submit_jobs is not None and not self.accounting:
-            raise ValueError("slurmdbd keeps max_submit_jobs: it needs accounting=True")
+            raise ValueError("max_submit_jobs is kept by slurmdbd: it needs accounting=True")
         if self.gpus_per_node > len(GPU_DEVICES):
-            raise ValueError(f"gpus_per_node: a node can have {len(GPU_DEVICES)} at most")
+            raise ValueError(f"gpus_per_node: a node can have at most {len(GPU_DEVICES)}")
 
 
 def write_configuration(
@@ -60,12 +60,12 @@ def write_configuration(
 
 
 def free_ports(count: int) -> list[int]:
-    """Successive ports that nothing listens on, below those that the kernel gives to clients."""
+    """Consecutive ports that nothing listens on, below those that the kernel gives to clients."""
     for first in random.SystemRandom().sample(range(10_000, 30_000), 100):
         ports = list(range(first, first + count))
         if all(_is_free(port) for port in ports):
             return ports
-    raise OSError(f"no {count} successive free ports between 10000 and 30000")
+    raise OSError(f"no {count} consecutive free ports between 10000 and 30000")
 
 
 def _is_free(port: int) -> bool:
@@ -105,7 +105,7 @@ def slurm_conf(directory: Path, options: ClusterOptions, ports: list[int], nodes
         "JobAcctGatherType=jobacct_gather/linux",
         "JobAcctGatherFrequency=2",
         "JobAcctGatherParams=OverMemoryKill",
-        # Scheduling, at once rather than well.
+        # Scheduling: at once rather than optimally.
         "SelectType=select/cons_tres",
         "SelectTypeParameters=CR_CPU_Memory",
         "DefMemPerCPU=500",
@@ -115,7 +115,7 @@ def slurm_conf(directory: Path, options: ClusterOptions, ports: list[int], nodes
         "PreemptType=preempt/partition_prio",
         "PreemptMode=REQUEUE",
         # Nodes.
-        "SlurmdParameters=config_overrides",  # believe what stands here about CPUs and memory
+        "SlurmdParameters=config_overrides",  # believe the CPUs and memory given here
         "GresTypes=gpu",
         *(
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port}"
@@ -167,14 +167,14 @@ StorageLoc=slurm
 
 
 def my_cnf(directory: Path) -> str:
-    """A database for one afternoon: nobody else reaches it, and it need not survive a crash."""
+    """A throw-away database: nobody else can reach it, and it need not survive a crash."""
     return f"""\
 [mysqld]
 user={USER}
 datadir={directory}/mariadb/data
 socket={directory}/mariadb/socket
 pid-file={directory}/mariadb/pid
-# Its own: at its start MariaDB deletes all temporary tables there, other servers' too, which crash.
+# Its own: when MariaDB starts, it deletes all temporary tables there, and other servers crash.
 tmpdir={directory}/mariadb/tmp
 skip-networking
 skip-grant-tables

@@ -35,7 +35,7 @@ def start_cluster(slurm_packages: None) -> Iterator[Callable[[ClusterOptions], S
 
 @pytest.fixture(params=["linuxproc", "cgroup"])
 def proctrack(request: pytest.FixtureRequest, slurm_packages: None) -> Proctrack:
-    """Each way of following a job's processes that the kernel offers."""
+    """Each way of tracking a job's processes that the kernel offers."""
     if request.param == "cgroup" and not has_cgroups():
         pytest.skip("no cgroups of version 1 with a freezer that this user may write")
     return request.param

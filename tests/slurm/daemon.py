@@ -2,8 +2,8 @@
 
     python daemon.py PROGRAM [ARGUMENT ...]
 
-Jobs detach themselves from slurmd. Here their processes get this one as their new parent, as soon
-as their own has ended; so ending children until there are none ends everything.
+Jobs detach themselves from slurmd. Here, a process whose parent has ended becomes a child of this
+one; so killing children until none is left ends everything.
 """
 
 import contextlib

@@ -24,7 +24,7 @@ COMMAND = [
 
 @dataclass(frozen=True)
 class Event:
-    """A line that a training of the small workflow writes of itself."""
+    """A line that a training of the small workflow writes about itself."""
 
     time: float
     kind: str  # start, stop (told to save) or end
@@ -33,7 +33,7 @@ class Event:
 
 
 class Head:
-    """A running Snakemake; a context manager that leaves none behind."""
+    """A running Snakemake; a context manager that kills it at the end if it still runs."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Head:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # Ignored in what a shell runs in the background, and inherited.
+                # Background jobs of a shell ignore SIGINT, and this process would inherit that.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
@@ -84,15 +84,15 @@ class Head:
         return self.process.wait(timeout)
 
     def succeed(self, timeout: float) -> None:
-        """Wait for its end, which must be a good one."""
+        """Wait for its end; it must succeed."""
         assert self.wait(timeout) == 0, self.output
 
     def interrupt(self) -> None:
-        """Ctrl-C in a terminal: to it and to all that it started there."""
+        """Ctrl-C in a terminal: SIGINT to it and to all that it started there."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        """kill -9, to it alone."""
+        """kill -9 to it alone."""
         self.process.kill()
         self.process.wait()
 
@@ -104,7 +104,7 @@ def unlock(directory: Path) -> None:
 
 
 def events(directory: Path, training: int = 0) -> list[Event]:
-    """What a training did so far."""
+    """What a training has done so far."""
     file = directory / f"state/{training}/events"
     lines = file.read_text().splitlines() if file.exists() else []
     return [
@@ -119,7 +119,7 @@ def starts(directory: Path, training: int = 0) -> int:
 
 
 def assert_result(directory: Path, seconds: float, training: int = 0) -> None:
-    """The training has the result of one that nothing disturbed."""
+    """The training has the result of one that was never interrupted."""
     value = ""
     steps = round(10 * seconds)
     for step in range(steps):

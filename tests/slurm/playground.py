@@ -9,8 +9,8 @@ from configuration import ClusterOptions
 
 WELCOME = """\
 A SLURM cluster is running: {options.num_nodes} nodes, each with {options.cpus_per_node} CPUs and \
-{options.gpus_per_node} GPUs that are only pretended.
-Partitions: main, low (its jobs are preempted by those of high) and high. In another terminal:
+{options.gpus_per_node} simulated GPUs.
+Partitions: main, high, and low, whose jobs those of high preempt. In another terminal:
 
     export SLURM_CONF={directory}/slurm.conf
     source .venv/bin/activate

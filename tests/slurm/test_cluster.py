@@ -26,7 +26,7 @@ def log(cluster: SlurmCluster, job: str) -> str:
 
 
 def step(cluster: SlurmCluster) -> str:
-    """A command that starts a step of two processes, which say what signals they get."""
+    """A command that starts a step of two processes, which print the signals they get."""
     script = cluster.directory / "step.sh"
     script.write_text("""
         traps() { trap "echo $1-USR2" USR2; trap "echo $1-TERM" TERM; }
@@ -53,7 +53,7 @@ def left_the_queue(cluster: SlurmCluster, *jobs: str) -> Callable[[], bool]:
 
 
 def lives(process: psutil.Process) -> bool:
-    """Dead is also what waits for its new parent, process 1, to take note."""
+    """A zombie that waits for process 1, its new parent, to reap it counts as dead."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -73,10 +73,10 @@ def test_a_job_runs(slurm_cluster: SlurmCluster) -> None:
     assert log(slurm_cluster, job) == "it ran\n"
 
 
-def test_an_outer_job_does_not_show_through(
+def test_an_outer_job_has_no_influence(
     slurm_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """These tests may themselves run in a SLURM job."""
+    """These tests may run in a SLURM job themselves."""
     monkeypatch.setenv("SLURM_CONF", "/etc/slurm/slurm.conf")
     monkeypatch.setenv("SBATCH_PARTITION", "elsewhere")
     job = slurm_cluster.submit("true")
@@ -126,7 +126,7 @@ def test_accounting_has_a_line_for_each_start(slurm_cluster: SlurmCluster) -> No
     assert "gres/gpu=1" in last.tres.split(",")
 
 
-def test_waiting_in_vain_shows_the_queue(slurm_cluster: SlurmCluster) -> None:
+def test_a_wait_that_times_out_shows_the_queue(slurm_cluster: SlurmCluster) -> None:
     slurm_cluster.submit("true", "--job-name=held", "--hold")
     with pytest.raises(TimeoutError, match="held"):
         slurm_cluster.wait_until(lambda: False, timeout=0)
@@ -189,7 +189,7 @@ def test_a_site_may_limit_submitted_jobs(start_cluster: StartCluster) -> None:
 def test_signals_reach_all_processes_or_the_first(
     start_cluster: StartCluster, proctrack: Proctrack
 ) -> None:
-    """What differs between the two ways of tracking, as far as a step can tell."""
+    """The difference between the two ways of tracking that a step can see."""
     options = ClusterOptions(accounting=False, num_nodes=1, proctrack=proctrack)
     cluster = start_cluster(options)
     job = cluster.submit(step(cluster))
@@ -210,7 +210,7 @@ def test_jobs_outlive_a_restart_of_slurmctld(slurm_cluster: SlurmCluster) -> Non
     slurm_cluster.stop_controller()
     assert slurm_cluster.run("scontrol", "ping").returncode != 0
     deadline = time.monotonic() + 20
-    while log(slurm_cluster, running) != "end\n":  # it ends while nobody listens
+    while log(slurm_cluster, running) != "end\n":  # it ends while the controller is away
         assert time.monotonic() < deadline
         time.sleep(0.1)
     slurm_cluster.start_controller()
@@ -231,7 +231,7 @@ def test_nothing_is_lost_while_slurmdbd_is_stopped(slurm_cluster: SlurmCluster) 
     slurm_cluster.wait_until(accounted(slurm_cluster, during, "FAILED"), timeout=60)
 
 
-# Processes that leave their job: the last one keeps not even its environment.
+# Processes that detach from their job: the last one drops even its environment.
 DETACH = """
 sleep 1000 & echo $!
 setsid sleep 1000 & echo $!
@@ -337,7 +337,7 @@ def test_clusters_do_not_touch_each_other(
     options = ClusterOptions(accounting=False, num_nodes=1, proctrack=proctrack)
     one, other = start_cluster(options), start_cluster(options)
     first, second = one.submit("sleep 60"), other.submit("sleep 3; echo end")
-    assert first == second  # so cgroups and spool files are alike but for the node
+    assert first == second  # so cgroups and spool files differ only by the node
     one.wait_until(runs(one, first), timeout=20)
     other.wait_until(runs(other, second), timeout=20)
     one.stop()
@@ -365,7 +365,7 @@ def test_the_playground_ends_with_ctrl_c(slurm_packages: None) -> None:
 def test_without_slurm_tests_are_skipped_unless_required(
     tmp_path: Path, require: str, outcome: str
 ) -> None:
-    """As where sbatch is not on PATH."""
+    """With a PATH that has no sbatch."""
     test = f"{__file__}::test_a_job_runs"
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--confcutdir={HERE}", test],

@@ -1,4 +1,4 @@
-"""Heads that are killed, interrupted, or run inside a job; and what fails around them."""
+"""Heads that are killed, interrupted, or run inside a job; and failures around them."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ StartCluster = Callable[[ClusterOptions], SlurmCluster]
 
 
 def submitted_ids(head: Head) -> list[str]:
-    """Of the head's messages: ids of jobs and arrays."""
+    """The ids of jobs and arrays in the head's messages."""
     return [
         line.split()[-1].rstrip(".")
         for line in head.output.splitlines()
@@ -29,7 +29,7 @@ def test_after_a_killed_head_no_job_runs_twice(slurm_cluster: SlurmCluster, tmp_
     with Head(tmp_path, slurm_cluster.environment, *settings) as first:
         slurm_cluster.wait_until(lambda: starts(tmp_path, 0) and starts(tmp_path, 1), timeout=60)
         first.kill()
-    # While no head is there, the small jobs end; Snakemake has not recorded them.
+    # The small jobs end while no head is running: Snakemake has no record of that.
     small = [tmp_path / f"out/trivial{i}.txt" for i in range(3)]
     slurm_cluster.wait_until(lambda: all(path.exists() for path in small), timeout=60)
     times = [path.stat().st_mtime_ns for path in small]
@@ -42,21 +42,21 @@ def test_after_a_killed_head_no_job_runs_twice(slurm_cluster: SlurmCluster, tmp_
         assert_result(tmp_path, seconds=15, training=training)
         assert starts(tmp_path, training) == 1
     ids = submitted_ids(first)
-    time.sleep(4)  # sacct is late
+    time.sleep(4)  # the accounting lags behind
     accounted = Counter(job.job_id for job in slurm_cluster.accounting(*ids))
     assert len(accounted) == 5
     assert set(accounted.values()) == {1}
-    # Afterwards there is nothing to be done, and nothing kept.
+    # Afterwards there is nothing to be done, and no file is left.
     with Head(tmp_path, slurm_cluster.environment, *settings) as third:
         third.succeed(timeout=60)
     assert "Nothing to be done" in third.output
     assert not list((tmp_path / ".snakemake/submitit/slurm/jobs").iterdir())
 
 
-def test_a_training_that_ended_while_no_head_was_there_is_not_repeated(
+def test_a_training_that_ended_while_no_head_was_running_is_not_repeated(
     slurm_cluster: SlurmCluster, tmp_path: Path
 ) -> None:
-    """Although Snakemake wants it: its output has a record with other parameters."""
+    """Even though Snakemake asks for it: it has recorded the output with other parameters."""
     (tmp_path / "out").mkdir()
     with Head(
         tmp_path, slurm_cluster.environment, "--config", "trainings=1", "seconds=1"
@@ -74,7 +74,7 @@ def test_a_training_that_ended_while_no_head_was_there_is_not_repeated(
     assert starts(tmp_path) == 2
 
 
-def test_a_job_whose_parameters_changed_while_no_head_was_there_makes_way(
+def test_a_job_whose_parameters_changed_while_no_head_was_running_is_replaced(
     slurm_cluster: SlurmCluster, tmp_path: Path
 ) -> None:
     with Head(
@@ -102,7 +102,7 @@ def test_ctrl_c_cancels_and_saves(slurm_cluster: SlurmCluster, tmp_path: Path) -
         assert time.monotonic() - interrupted < 8
     for training in range(2):
         assert [event.kind for event in events(tmp_path, training)] == ["start", "stop"]
-    # The same command goes on from there.
+    # The same command resumes from there.
     again = ["--config", "trainings=1", f"seconds={events(tmp_path)[-1].step / 10 + 1}"]
     with Head(tmp_path, slurm_cluster.environment, *again) as head:
         head.succeed(timeout=60)
@@ -129,7 +129,7 @@ def test_daemons_that_stop_and_submissions_that_fail_lose_nothing(
     start_cluster: StartCluster, tmp_path: Path
 ) -> None:
     cluster = start_cluster(ClusterOptions(num_nodes=1))
-    # sbatch, failing three times: as it does when the controller is overloaded.
+    # An sbatch that fails three times, as when the controller is overloaded.
     faulty = tmp_path / "bin/sbatch"
     faulty.parent.mkdir()
     faulty.write_text(
@@ -148,7 +148,7 @@ def test_daemons_that_stop_and_submissions_that_fail_lose_nothing(
         cluster.wait_until(lambda: starts(tmp_path) == 1, timeout=60)
         cluster.stop_slurmdbd()
         cluster.stop_controller()
-        time.sleep(15)  # the jobs end meanwhile
+        time.sleep(15)  # meanwhile, the jobs end
         cluster.start_controller()
         time.sleep(5)
         cluster.start_slurmdbd()

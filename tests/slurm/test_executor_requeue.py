@@ -1,4 +1,4 @@
-"""Trainings that are interrupted and end with the result of one that nothing disturbed."""
+"""Trainings that are interrupted and still end with the result of an uninterrupted one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ StartCluster = Callable[[ClusterOptions], SlurmCluster]
 
 
 def assert_one_at_a_time(directory: Path) -> None:
-    """No start before the one before has saved and stopped, or ended just before its time limit."""
+    """Each start comes after the last one has saved and stopped, or ended just before its limit."""
     kinds = [event.kind for event in events(directory)]
     assert set(kinds[::2]) == {"start"}
     assert set(kinds[1::2]) <= {"stop", "end"}
@@ -48,7 +48,7 @@ def test_where_requeueing_is_forbidden_a_training_is_submitted_anew(
     assert len({event.job_id for event in events(tmp_path)}) == starts(tmp_path) >= 3
 
 
-def test_the_requeue_limit_ends_what_never_ends(
+def test_the_requeue_limit_ends_a_training_that_never_ends(
     start_cluster: StartCluster, tmp_path: Path
 ) -> None:
     cluster = start_cluster(ClusterOptions(num_nodes=1, accounting=False))
@@ -73,7 +73,7 @@ def test_a_job_that_saves_nothing_runs_into_its_time_limit(
     ("proctrack", "send_user_signal"),
     [("linuxproc", True), ("cgroup", True), ("linuxproc", False), ("cgroup", False)],
 )
-def test_a_preempted_training_goes_on_later(
+def test_a_preempted_training_resumes_later(
     start_cluster: StartCluster, tmp_path: Path, proctrack: str, send_user_signal: bool
 ) -> None:
     options = ClusterOptions(
@@ -99,7 +99,7 @@ def test_a_preempted_training_goes_on_later(
     assert len({event.job_id for event in events(tmp_path)}) == 1
 
 
-def test_a_training_on_a_node_that_dies_goes_on_elsewhere_from_its_last_save(
+def test_a_training_on_a_node_that_dies_resumes_elsewhere_from_its_last_save(
     start_cluster: StartCluster, tmp_path: Path
 ) -> None:
     cluster = start_cluster(ClusterOptions(num_nodes=2))

@@ -1,4 +1,4 @@
-"""Submitting jobs, on a real cluster: arrays, limits, mistakes, failures."""
+"""Submitting jobs on a real cluster: arrays, limits, mistakes, failures."""
 
 import os
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def test_jobs_of_equal_resources_are_one_array(slurm_cluster: SlurmCluster, tmp_
     assert [(tmp_path / f"out/trivial{i}.txt").read_text() for i in range(6)] == [
         f"{i}\n" for i in range(6)
     ]
-    # What a job asked for.
+    # The accounting has each task of the array.
     array = next(line.split()[-1] for line in head.output.splitlines() if "6 x trivial" in line)
     slurm_cluster.wait_until(lambda: len(slurm_cluster.accounting(array.rstrip("."))) == 6, 20)
 
@@ -58,7 +58,7 @@ def test_a_mistake_is_one_line_before_anything_is_submitted(
     assert not slurm_cluster.jobs()
 
 
-def test_without_slurm_the_message_names_a_way_out(tmp_path: Path) -> None:
+def test_without_slurm_the_message_offers_an_alternative(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": "/nowhere"}
     with Head(tmp_path, environment, "--config", "trivial=1") as head:
         assert head.wait(timeout=60) == 1
@@ -81,7 +81,7 @@ def test_a_failure_shows_its_reason_and_the_rules_log(
     assert (tmp_path / "out/second.txt").read_text() == "first\nsecond\n"  # a group of two
 
 
-def test_a_job_that_takes_too_much_memory_says_so(
+def test_a_job_that_takes_too_much_memory_is_reported_as_such(
     slurm_cluster: SlurmCluster, tmp_path: Path
 ) -> None:
     with Head(tmp_path, slurm_cluster.environment, "out/hungry.txt") as head:
@@ -89,7 +89,7 @@ def test_a_job_that_takes_too_much_memory_says_so(
     assert "message: out of memory: raise its mem_mb" in head.output
 
 
-def test_a_cancelled_job_says_so(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
+def test_a_cancelled_job_is_reported_as_such(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
     with Head(tmp_path, slurm_cluster.environment, "out/endless.txt") as head:
         slurm_cluster.wait_until(
             lambda: [job for job in slurm_cluster.jobs().values() if job.state == "RUNNING"], 60

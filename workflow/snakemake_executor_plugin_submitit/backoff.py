@@ -4,7 +4,7 @@ import time
 
 
 class Backoff:
-    """Spaces out what fails, and what takes long: pauses double from one second to `longest_s`."""
+    """Spaces out attempts that fail or take long; pauses double from one second to `longest_s`."""
 
     def __init__(self, longest_s: float = 60.0) -> None:
         self.failures = 0

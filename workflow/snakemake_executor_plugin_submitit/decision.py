@@ -1,6 +1,6 @@
-"""What becomes of a job, decided from facts alone: no clock, no files, no questions to SLURM.
+"""What to do about a job, decided from facts alone: no clock, no files, no queries to SLURM.
 
-The executor gathers the facts, asks here, and does what the answer says.
+The executor gathers the facts, calls `decide` or `succession`, and acts on the verdict.
 """
 
 import signal
@@ -11,12 +11,12 @@ from snakemake_executor_plugin_submitit import report
 from snakemake_executor_plugin_submitit.runner import Outcome
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
 
-# Jobs that are being requeued look ended for a moment, as all do when a controller restarts.
+# A job that is being requeued looks ended for a moment; so do all jobs when a controller restarts.
 CONFIRMING_ANSWERS = 3
 CONFIRMED_AFTER_S = 8.0
-UNCONFIRMED_FAILURE_S = 30.0  # after that a failure is reported without SLURM's view of it
+UNCONFIRMED_FAILURE_S = 30.0  # how long a failure waits for SLURM's view of it
 NOT_THE_JOBS_FAULT = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "UNKNOWN"}
-# By SIGUSR2, as its own signal or as a shell's exit code: before the job had a handler for it.
+# How SLURM shows a job that SIGUSR2 killed before it had a handler: directly, or through a shell.
 SIGNALLED_TOO_EARLY = {f"0:{signal.SIGUSR2:d}", f"{128 + signal.SIGUSR2}:0"}
 HELD_AFTER_REQUEUES = "JobHoldMaxRequeue"
 NEEDS_SOMEBODY = {"PartitionTimeLimit", "BadConstraints", "JobHeldAdmin", "JobHeldUser"}
@@ -27,7 +27,7 @@ NEEDS_SOMEBODY = {"PartitionTimeLimit", "BadConstraints", "JobHeldAdmin", "JobHe
 
 @dataclass(frozen=True, kw_only=True)
 class HowItEnded:
-    """What costs a question to SLURM, or a file to read, and is needed only of few jobs."""
+    """Facts that take a query to SLURM and a look at files; few jobs need them."""
 
     ending: Ending  # as SLURM remembers it; "GONE" where there is no SLURM
     can_resume: bool  # something in the job saves its state on SIGUSR2
@@ -42,8 +42,8 @@ class Facts:
     outcome: Outcome | None  # what the job says of itself; None: nothing yet
     is_answered: bool  # SLURM has answered since the last decision
     state: QueuedState | None  # the job in SLURM's last answer; None: it is not there
-    ended_answers: int  # how many answers in a row had the job ended, or not at all
-    doubtful_s: float  # how long ago the first of them came, or the failure was read
+    ended_answers: int  # how many answers in a row showed the job as ended, or not at all
+    doubtful_s: float  # time since the first of these answers, or since the failure was read
     latency_wait_s: float  # how long a file may take to be seen here
     submissions_before: int
     requeue_limit: int
@@ -57,7 +57,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Release:
-    """Let the job run: SLURM holds what was requeued often."""
+    """Let the job run: SLURM holds a job that was requeued many times."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _alive(state: QueuedState) -> Verdict:
 
 
 def _was_interrupted(how: HowItEnded, *, on_slurm: bool) -> bool:
-    """Whether a job that left no outcome ended for no fault of its own."""
+    """Whether a job that left no outcome ended through no fault of its own."""
     if not on_slurm:
         return how.can_resume
     return (
@@ -149,7 +149,7 @@ def _resubmit(job: Facts, reason: str) -> Verdict:
 
 
 def _failed(job: Facts, outcome: Outcome) -> Verdict:
-    """A failure is reported once SLURM has the job as ended: then it may know more of the cause."""
+    """A failure is reported once SLURM shows the job as ended: it may then know the cause."""
     is_over = job.is_answered and (job.state is None or not job.state.is_alive)
     if job.on_slurm and not is_over and job.doubtful_s < UNCONFIRMED_FAILURE_S:
         return Wait()
@@ -163,30 +163,30 @@ def _failed(job: Facts, outcome: Outcome) -> Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Earlier:
-    """A job that the ledger has for the same outputs."""
+    """A job that the ledger has for the outputs of one that is to be submitted."""
 
-    is_same: bool  # its parameters and inputs are those of the job to be submitted
-    is_cancelled: bool  # by a head: it is about to end
+    is_same: bool  # it has the same parameters and inputs
+    is_cancelled: bool  # a head cancelled it: it is about to end
     outcome: Outcome | None
-    has_outputs: bool  # all of them are there; asked only of a job that is done
-    is_forced: bool  # the user wants the outputs made again; asked only of a job that is done
-    is_done_since_start: bool  # since this head started; asked only of a job that is done
+    has_outputs: bool  # it is done, and all its outputs exist
+    is_forced: bool  # it is done, and the user wants its outputs made again
+    is_done_since_start: bool  # it was done after this head had started
     is_answered: bool  # SLURM has answered since this head started
     state: QueuedState | None
 
 
 class Succession(Enum):
-    """What to do about a job if an earlier one was submitted for the same outputs."""
+    """What to do about a job when an earlier one was submitted for the same outputs."""
 
-    SUBMIT = auto()  # the earlier one has ended, and its outputs do not serve
+    SUBMIT = auto()  # the earlier one has ended without outputs that can be used
     ACCEPT = auto()  # the earlier one has made the outputs
-    ADOPT = auto()  # the earlier one is making the outputs: wait for it
-    WAIT = auto()  # whether the earlier one lives is not known yet
-    CANCEL = auto()  # the earlier one must end first
+    ADOPT = auto()  # the earlier one is still to make the outputs: watch it
+    WAIT = auto()  # it is not known yet whether the earlier one is alive
+    CANCEL = auto()  # the earlier one must end first: cancel it, and look again
 
 
 def succession(earlier: Earlier) -> Succession:
-    """What to do about a job to be submitted: no two may make the same outputs at a time."""
+    """What to do about a job to be submitted: no two jobs may make the same outputs at once."""
     is_wanted = earlier.is_same and not earlier.is_cancelled
     if earlier.outcome is not None:
         is_made = is_wanted and earlier.outcome.status == "done" and earlier.has_outputs

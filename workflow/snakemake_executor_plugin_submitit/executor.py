@@ -1,4 +1,4 @@
-"""The executor: what Snakemake calls, and the poll in which everything happens."""
+"""The executor: what Snakemake calls, and the poll that submits, watches and resubmits jobs."""
 
 import asyncio
 import signal
@@ -78,13 +78,13 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._is_ready = True
 
     def _forget_what_is_done(self, needed: list[JobExecutorInterface]) -> None:
-        """Drop jobs that ended while there was no head, and whose outputs Snakemake accepts."""
+        """Drop jobs that ended while no head was running, if Snakemake accepts their outputs."""
         keys = {job_key(job) for job in needed}
         done = [e for e in self.ledger if e.key not in keys and self.results.get(e.job_id)]
         jobs = {job_key(job): job for job in internals.all_jobs(self.dag)} if done else {}
         for entry in done:
             if (job := jobs.get(entry.key)) and job_fingerprint(job) == entry.fingerprint:
-                # The Snakemake on the node leaves that to the head.
+                # The Snakemake on the node leaves this to the head.
                 internals.record_as_finished(self.workflow, job)
         self.ledger.drop(entry.key for entry in done)
         for entry in done:
@@ -93,9 +93,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     # --- Jobs that are ready --------------------------------------------------------------------
 
     def run_jobs(self, jobs: list[JobExecutorInterface]) -> None:
-        """Take jobs over from the scheduler; they are submitted by the thread that polls.
+        """Take jobs over from the scheduler; the polling thread submits them.
 
-        There, Ctrl-C cannot come between a submission and its record.
+        In that thread, Ctrl-C cannot come between a submission and its record.
         """
         requests = []
         for job in jobs:
@@ -146,7 +146,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                     self.report_job_error(info, msg=f"not submitted: {error}")
 
     def _is_left_to_earlier(self, request: Request) -> bool:
-        """Whether a job need not be submitted now, since an earlier head's makes its outputs."""
+        """Whether there is nothing to submit now, because an earlier job makes the outputs."""
         entry = self.ledger.get(request.key)
         if entry is None:
             return False
@@ -197,7 +197,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     async def check_active_jobs(
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
-        """Submit what is ready, and look for what has ended; whatever fails is tried again."""
+        """Submit what is ready and find what has ended; a poll that fails is tried again."""
         if self._is_ready:
             try:
                 self._poll()
@@ -235,7 +235,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             self.ledger.drop(item.entry.key for item in ended)
 
     def _has_ended(self, item: Submitted, results: set[str], *, is_answered: bool) -> bool:
-        """Do what is to be done about a job at this poll; whether it was its last."""
+        """Decide about one job and act on it; whether the job has ended."""
         job_id = item.entry.job_id
         if self.settings.cluster == "debug":
             item.outcome = item.debug_job.results()[0]
@@ -258,7 +258,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         return self._act(item, facts)
 
     def _act(self, item: Submitted, facts: Facts) -> bool:
-        """Do what is decided; whether the job has ended."""
+        """Act on the decision about a job; whether the job has ended."""
         job_id = item.entry.job_id
         match decide(facts):
             case AskHowItEnded():
@@ -292,7 +292,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     def _resubmit(self, item: Submitted, reason: str) -> None:
         """Have an interrupted job submitted under a new id, at the next poll."""
         job_id = item.entry.job_id
-        self._cancel([job_id])  # should SLURM have requeued it all the same
+        self._cancel([job_id])  # in case SLURM has requeued it nevertheless
         del self._submitted[job_id]
         self._requests.append(item.again())
         name = item.request.job.name

@@ -1,16 +1,15 @@
-"""Every use of what Snakemake and submitit do not promise to keep; look here when one is upgraded.
+"""Every use of Snakemake's and submitit's private API: look here when one of them is upgraded.
 
-The rest of the plugin uses their public interfaces only: `snakemake_interface_*`, what `import
-submitit` offers, and `submitit.helpers`. All that is listed here was found in the versions named,
-and in each one looked at since then, up to Snakemake 9.27.1 and submitit 1.5.4;
-`tests/executor/test_internals.py` looks for it in the ones that are installed.
+The rest of the plugin uses only their public interfaces: `snakemake_interface_*`, `submitit` and
+`submitit.helpers`. What is listed here exists from the version named up to Snakemake 9.27.1 and
+submitit 1.5.4; `tests/executor/test_internals.py` checks the versions that are installed.
 
 | of Snakemake | is used to | since |
 |---|---|---|
 | `DAG.needrun_jobs`, `DAG.jobs` | check resources, and find what ended without a head | 9.0 |
 | `DAG.reason(job).forced` | tell whether the user wants outputs made again | 9.0 |
 | `Job.non_derived_params` | notice that a job's parameters have changed | 9.0 |
-| `Persistence.finished` | record a job that ended without a head | 9.0 |
+| `Workflow.persistence.finished` | record a job that ended without a head | 9.0 |
 | `Workflow.async_run` | call that | 9.15 |
 | `Workflow.output_settings.show_failed_logs` | show a log only once | 9.0 |
 | `RealExecutor.get_job_args(..., cores=)` | leave out what `RemoteExecutor` adds | 9.0 |
@@ -21,13 +20,13 @@ and in each one looked at since then, up to Snakemake 9.27.1 and submitit 1.5.4;
 |---|---|---|
 | `core.utils.JobPaths` | find a job's files in the folder | 1.5.0 |
 | `core.utils.pickle_load` | read the result that a job left | 1.5.0 |
-| `_0_result.pkl` | see in a listing which jobs left a result | 1.5.0 |
-| `.save_tmp` | remove what a job left that was killed while it wrote | 1.5.0 |
+| `_0_result.pkl` | see from a listing which jobs left a result | 1.5.0 |
+| `.save_tmp` | remove a file that a job was writing when it was killed | 1.5.0 |
 | `.submission_file_*`, `<32 digits>.pkl` | remove what a submission leaves behind | 1.5.3 |
 | `_executor._make_submission_file_text` | ask SLURM about a job without submitting it | 1.5.0 |
-| the handler of SIGUSR2 | have `checkpoint()` called and the job requeued | 1.5.0 |
+| its handler of SIGUSR2 | have `checkpoint()` called and the job requeued | 1.5.0 |
 | `submitit.local`, in a command line | recognise a job's process on this machine | 1.5.0 |
-| 30 s before the time limit | know when such a process is told to save | 1.5.0 |
+| its signal 30 s before the limit | know when such a process is told to save | 1.5.0 |
 """
 
 import signal
@@ -56,7 +55,7 @@ def all_jobs(dag: Any) -> list[JobExecutorInterface]:
 
 
 def is_forced(dag: Any, job: JobExecutorInterface) -> bool:
-    """Whether the user asked for this job (`--force` and the like), no matter what is there."""
+    """Whether the user asked for this job to run (`--force` and the like) in any case."""
     return bool(dag.reason(job).forced)
 
 
@@ -66,7 +65,7 @@ def parameters(job: JobExecutorInterface) -> list[Any]:
 
 
 def record_as_finished(workflow: Any, job: JobExecutorInterface) -> None:
-    """Have Snakemake record what a job ran with, as it does after each job that it waited for."""
+    """Have Snakemake record what a job ran with, as after a job that it has waited for."""
     workflow.async_run(workflow.persistence.finished(job))
 
 
@@ -91,7 +90,7 @@ def is_snakemake_of_job(command_line: list[str]) -> bool:
 
 
 def resource_error(error: Exception) -> str:
-    """What is wrong with a resource, out of a page of context."""
+    """The line that says what is wrong with a resource, without the context around it."""
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if line.startswith("Resource ")), " ".join(lines))
 
@@ -115,7 +114,7 @@ def read_result(path: Path) -> tuple[str, Any]:
 
 
 def torn_pickles(paths: JobPaths) -> list[Path]:
-    """What a job may have left that was killed while it wrote: submitit would stop at it."""
+    """Files that a job was writing when it was killed: submitit refuses to overwrite them."""
     return [
         pickle.with_name(pickle.name + ".save_tmp")
         for pickle in (paths.submitted_pickle, paths.result_pickle)
@@ -123,7 +122,7 @@ def torn_pickles(paths: JobPaths) -> list[Path]:
 
 
 def submission_leftovers(folder: Path) -> Iterable[Path]:
-    """Links to the scripts of submissions, and pickles of jobs that were not taken."""
+    """Links to the scripts of submissions, and pickles of jobs that were not accepted."""
     yield from folder.glob(".submission_file_*")
     yield from folder.glob(f"{'[0-9a-f]' * 32}.pkl")
 

@@ -1,4 +1,4 @@
-"""The jobs of one head: those to be submitted, and those that the cluster has."""
+"""The jobs of one head: those waiting to be submitted, and those that the cluster has."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from snakemake_executor_plugin_submitit.slurm_answers import QueuedState
 
 @dataclass(eq=False)
 class Request:
-    """A job of Snakemake's, to be submitted."""
+    """A Snakemake job that is waiting to be submitted."""
 
     job: JobExecutorInterface
     key: str
@@ -41,11 +41,11 @@ class Submitted:
     info: SubmittedJobInfo
     debug_job: Any = None  # submitit's, where it runs in this process
     outcome: Outcome | None = None
-    ended_answers: int = 0  # how many answers in a row had it ended, or not at all
-    doubtful_since: float = 0.0  # when the first of them came, or its failure was read; 0: never
+    ended_answers: int = 0  # how many answers in a row showed it as ended, or not at all
+    doubtful_since: float = 0.0  # time of the first of these, or of reading its failure; 0: none
 
     def note(self, state: QueuedState | None, *, is_answered: bool, now: float) -> None:
-        """Take note of a poll: of the answer that came, if one did, and of a failure."""
+        """Record what a poll showed: the job's state, if an answer came, or its failure."""
         if self.outcome is not None:
             self.doubtful_since = self.doubtful_since or now
         elif is_answered and state is not None and state.is_alive:
@@ -55,7 +55,7 @@ class Submitted:
             self.ended_answers += 1
 
     def doubtful_s(self, now: float) -> float:
-        """How long the job has looked ended, or failed."""
+        """How long the job has looked ended or has been known to have failed."""
         return now - self.doubtful_since if self.doubtful_since else 0.0
 
     def again(self) -> Request:

@@ -21,7 +21,7 @@ class Entry:
 class Ledger:
     """A journal of one JSON object per line; the last line of a key is the valid one.
 
-    Only the head writes, whole lines, and goes on when they are on the disk; jobs read.
+    Only the head writes: whole lines, which are on the disk before it goes on. Jobs only read.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Before anything is submitted: is SLURM there, and would it take the jobs?"""
+"""Before anything is submitted: is SLURM there, and would it accept the jobs?"""
 
 import contextlib
 import json
@@ -20,17 +20,17 @@ from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submission import refusal
 
 DEFAULT_ARRAY_LIMIT = 1000
-# Of a SLURM job that Snakemake itself runs in; the rest is about that job, not about the next one.
+# If Snakemake itself runs in a SLURM job, these describe the cluster; the others, that job.
 KEPT_VARIABLES = {"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"}
-OUTER_JOB = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "PMI", "CUDA_VISIBLE_")
+JOB_PREFIXES = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "PMI", "CUDA_VISIBLE_")
 
 
 def leave_outer_job() -> None:
-    """Forget the SLURM job that Snakemake itself runs in: its variables would shape others."""
+    """Forget the SLURM job that Snakemake itself runs in: its variables would affect new jobs."""
     os.environ.pop("SUBMITIT_PREEMPT_SIGNAL", None)
     if "SLURM_JOB_ID" in os.environ:
         for name in set(os.environ) - KEPT_VARIABLES:
-            if name.startswith(OUTER_JOB):
+            if name.startswith(JOB_PREFIXES):
                 del os.environ[name]
 
 
@@ -44,7 +44,7 @@ def check_slurm() -> None:
 
 
 def array_limit() -> int:
-    """How many jobs one array may have; a usual value if SLURM does not say."""
+    """How many jobs one array may have; SLURM's default if it does not say."""
     with contextlib.suppress(slurm.QueryError, KeyError, ValueError):
         return int(slurm.configuration()["MaxArraySize"])
     return DEFAULT_ARRAY_LIMIT

@@ -9,7 +9,7 @@ from snakemake_executor_plugin_submitit.slurm_answers import QueuedState
 
 
 class QueueView:
-    """What the queue showed when it was last asked; it is asked about all jobs at once."""
+    """The queue as it was when last asked; it is asked about all jobs at once."""
 
     def __init__(
         self, *, on_slurm: bool, inform: Callable[[str], None], warn: Callable[[str], None]
@@ -22,7 +22,7 @@ class QueueView:
 
     @property
     def has_answered(self) -> bool:
-        """Whether there was an answer since this head started."""
+        """Whether an answer has come since this head started."""
         return self._states is not None
 
     def state(self, job_id: str) -> QueuedState | None:

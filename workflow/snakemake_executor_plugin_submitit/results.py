@@ -19,14 +19,14 @@ class Results:
     def ids(self) -> set[str]:
         """The jobs that left a result; one listing for all."""
         with contextlib.suppress(OSError):
-            # NFS looks at a folder again when it has changed.
+            # NFS reads a folder anew only after a change to it.
             self.folder.chmod(self.folder.stat().st_mode)
         names = os.listdir(self.folder)
         suffix = internals.RESULT
         return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
 
     def get(self, job_id: str) -> Outcome | None:
-        """What a job left; None if there is nothing, or nothing whole."""
+        """What a job left; None if it left no result, or has not finished writing it."""
         try:
             kind, value = internals.read_result(self._paths(job_id).result_pickle)
         except (OSError, EOFError):

@@ -1,4 +1,4 @@
-"""What runs on the node: the command of one job, told to save and requeued when its time is up."""
+"""What runs on the node: one job's command, told to save and requeued when its time is up."""
 
 import contextlib
 import ctypes
@@ -64,8 +64,8 @@ class JobRunner:
         requeue = internals.requeue_handler()
         received: set[int] = set()
         _adopt_orphans()
-        # Inherited: only processes that have a handler of their own notice SIGUSR2.  Under
-        # proctrack/linuxproc SLURM sends it to each of them, and a shell would die of it.
+        # The command inherits this, so that only processes with a handler of their own notice
+        # SIGUSR2. Under proctrack/linuxproc SLURM sends it to every process; a shell would die.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         started = time.monotonic()
         process = subprocess.Popen(["bash", "-c", self.command])
@@ -163,7 +163,7 @@ def _catches(process: psutil.Process) -> bool:
 
 def _save_and_stop(patience_s: float) -> None:
     """Tell what can save its state to do so, wait for it, and kill the rest; never raises."""
-    # Snakemake first: it would delete outputs and logs of a job that failed.
+    # Snakemake first: it would delete the outputs and logs of the job as of one that failed.
     descendants = psutil.Process().children(recursive=True)
     _send(signal.SIGKILL, [process for process in descendants if _is_snakemake(process)])
     savers = _savers()
@@ -193,7 +193,7 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def _is_running() -> bool:
-    """Whether SLURM counts this job as running: it is neither cancelled nor requeued yet."""
+    """Whether SLURM shows this job as running: neither cancelled nor requeued yet."""
     command = ["squeue", "--noheader", "--format=%T", "--jobs", os.environ["SLURM_JOB_ID"]]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)

@@ -1,4 +1,4 @@
-"""What sbatch's error messages mean for the one who submits."""
+"""What sbatch's error messages mean: give up, wait, or try again."""
 
 import re
 
@@ -20,11 +20,11 @@ class SubmissionError(Exception):
 
 
 class Refused(SubmissionError):
-    """SLURM would say the same to every further try."""
+    """SLURM will never accept these jobs."""
 
 
 class Unreachable(SubmissionError):
-    """The controller does not answer: worth another try, however long it takes."""
+    """The controller does not answer; worth retrying for as long as that takes."""
 
 
 class LimitReached(SubmissionError):

@@ -1,4 +1,4 @@
-"""Asking SLURM, and telling it: one query for all jobs that live, and how one of them ended."""
+"""SLURM's commands: one query for all jobs, how one of them ended, and what tells SLURM to act."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol")
 QUERY_TIMEOUT_S = 120
 COMMAND_TIMEOUT_S = 60
-CANCELLED_AT_ONCE = 1000  # what one command line has room for
+CANCELLED_AT_ONCE = 1000  # ids on one command line
 
 
 class QueryError(Exception):
@@ -70,7 +70,7 @@ def release(job_id: str) -> None:
 
 
 def cancel(job_ids: list[str]) -> list[str]:
-    """Cancel jobs, which save their state first; returns those that scancel could not be told."""
+    """Cancel jobs, which save their state first; returns those for which scancel failed."""
     left = []
     for start in range(0, len(job_ids), CANCELLED_AT_ONCE):
         chunk = job_ids[start : start + CANCELLED_AT_ONCE]

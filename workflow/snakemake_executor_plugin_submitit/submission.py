@@ -18,7 +18,7 @@ from snakemake_executor_plugin_submitit.sbatch_errors import Refused, meaning
 NO_LIMIT = 1_000_000  # submitit counts requeues too, but JobRunner has the user's limit
 TEST_TIMEOUT_S = 60
 
-# A job that is preempted as soon as it starts would die of a signal that it has no handler for yet.
+# Otherwise a job that is preempted as it starts dies of SIGUSR2, for which it has no handler yet.
 UNTIL_READY = """sh -c 'trap "" USR2; exec "$0" "$@"'"""
 
 

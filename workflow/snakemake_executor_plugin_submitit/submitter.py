@@ -1,4 +1,4 @@
-"""Submitting requests: in arrays, within the cluster's limits, again after what may pass."""
+"""Submits requests as arrays, within the cluster's limits, and retries what may succeed later."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ SUBMISSION_TRIES = 8  # with pauses of 1, 2, 4, ... s between them: two minutes 
 
 @dataclass(frozen=True)
 class Taken:
-    """A request that the cluster took, and that the ledger has."""
+    """A request that the cluster has accepted and the ledger has recorded."""
 
     request: Request
     entry: Entry
@@ -34,7 +34,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class GivenUp:
-    """A request that will not be tried again."""
+    """A request that is not tried again."""
 
     request: Request
     error: SubmissionError
@@ -61,7 +61,7 @@ class Submitter:
         self._room = Backoff()  # in the queue
 
     def submit(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
-        """Submit what is due, array by array; whatever is not yielded is to be tried again."""
+        """Submit array by array; a request that is not yielded should be submitted again later."""
         ordered = sorted(requests, key=lambda request: request.group)
         for _, group in groupby(ordered, key=lambda request: request.group):
             members = list(group)
@@ -85,7 +85,7 @@ class Submitter:
             if len(requests) == 1:
                 self._room.failed()
                 self._warn(f"waiting until SLURM takes more jobs: {error}")
-            else:  # there may be room for a part
+            else:  # there may be room for some of them
                 half = len(requests) // 2
                 yield from self._submit_array(requests[:half])
                 yield from self._submit_array(requests[half:])

@@ -1,6 +1,6 @@
-"""A training in small: ten steps a second, saved on signals, resumed by the same command.
+"""A miniature training: ten steps a second, saved on signals, resumed by the same command.
 
-The result is a chain of hashes, which tells whether a step was left out or done twice.
+The result is a chain of hashes, which shows whether a step was skipped or done twice.
 """
 
 import argparse
@@ -31,7 +31,7 @@ if state_file.exists():
 
 
 def record(event: str) -> None:
-    """What happened when, for the tests to read."""
+    """Write what happened, and when, for the tests to read."""
     with (options.state / "events").open("a") as file:
         file.write(f"{time.time():.2f} {event} {step} {os.environ.get('SLURM_JOB_ID')}\n")
 
