@@ -7,18 +7,15 @@ import pytest
 from snakemake_executor_plugin_submitit.decision import (
     AskHowItEnded,
     Done,
-    Earlier,
     Facts,
     Fail,
     HowItEnded,
     Release,
     Resubmit,
-    Succession,
     Verdict,
     Wait,
     Warn,
     decide,
-    succession,
 )
 from snakemake_executor_plugin_submitit.runner import Outcome
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
@@ -28,7 +25,7 @@ FAILED = Outcome("failed", exit_code=3)
 INTERRUPTED = Outcome("interrupted", "not requeued: no")
 LATENCY_S = 5.0
 
-# How a job comes to be without an outcome and given up on, as far as the queue goes.
+# A job without an outcome that has been missing from the queue long enough to ask how it ended.
 GONE: dict[str, Any] = {"state": None, "ended_answers": 3, "doubtful_s": 8.0 + LATENCY_S}
 
 
@@ -39,6 +36,7 @@ def ended(state: str, exit_code: str = "0:0", node: str = "", **rest: Any) -> di
 
 
 def told(log_end: str = "", ending: Ending | None = None, can_resume: bool = False) -> HowItEnded:
+    """What is found out about a job that left an outcome."""
     return HowItEnded(ending=ending or Ending(), can_resume=can_resume, log_end=log_end)
 
 
@@ -330,70 +328,3 @@ def test_a_submitted_job(facts: dict[str, Any], verdict: Verdict) -> None:
         | facts
     )
     assert decide(job) == verdict
-
-
-EARLIER: list[tuple[str, dict[str, Any], Succession]] = [
-    ("it runs", {}, Succession.ADOPT),
-    ("it waits", {"state": queued("PENDING")}, Succession.ADOPT),
-    ("it is about to be requeued", {"state": queued("REQUEUED")}, Succession.ADOPT),
-    ("it runs with other inputs", {"is_same": False}, Succession.CANCEL),
-    ("it was cancelled and saves its state", {"is_cancelled": True}, Succession.CANCEL),
-    ("SLURM has not answered yet", {"is_answered": False, "state": None}, Succession.WAIT),
-    (
-        "SLURM has not answered yet, and its inputs have changed",
-        {"is_answered": False, "state": None, "is_same": False},
-        Succession.WAIT,
-    ),
-    ("SLURM has forgotten it", {"state": None}, Succession.SUBMIT),
-    ("it ended without an outcome", {"state": queued("NODE_FAIL")}, Succession.SUBMIT),
-    ("it was cancelled, and has ended", {"is_cancelled": True, "state": None}, Succession.SUBMIT),
-    ("it is done", {"outcome": DONE}, Succession.ACCEPT),
-    (
-        "it is done, and SLURM has not answered yet",
-        {"outcome": DONE, "is_answered": False, "state": None},
-        Succession.ACCEPT,
-    ),
-    ("it is done, with other inputs", {"outcome": DONE, "is_same": False}, Succession.SUBMIT),
-    ("it is done, but was cancelled", {"outcome": DONE, "is_cancelled": True}, Succession.SUBMIT),
-    ("an output is missing", {"outcome": DONE, "has_outputs": False}, Succession.SUBMIT),
-    ("its outputs are forced", {"outcome": DONE, "is_forced": True}, Succession.SUBMIT),
-    (
-        "its outputs are forced, and were made by this head",
-        {"outcome": DONE, "is_forced": True, "is_done_since_start": True},
-        Succession.ACCEPT,
-    ),
-    (
-        "an output that this head made was deleted",
-        {"outcome": DONE, "has_outputs": False, "is_done_since_start": True},
-        Succession.SUBMIT,
-    ),
-    ("it failed", {"outcome": FAILED}, Succession.SUBMIT),
-    ("it was interrupted", {"outcome": INTERRUPTED}, Succession.SUBMIT),
-    (
-        "it failed, and SLURM has not answered yet",
-        {"outcome": FAILED, "is_answered": False, "state": None},
-        Succession.SUBMIT,
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("facts", "verdict"), [pytest.param(*row[1:], id=row[0]) for row in EARLIER]
-)
-def test_a_job_that_the_ledger_has_for_the_same_outputs(
-    facts: dict[str, Any], verdict: Succession
-) -> None:
-    earlier = Earlier(
-        **{
-            "is_same": True,
-            "is_cancelled": False,
-            "outcome": None,
-            "has_outputs": True,
-            "is_forced": False,
-            "is_done_since_start": False,
-            "is_answered": True,
-            "state": queued("RUNNING"),
-        }
-        | facts
-    )
-    assert succession(earlier) == verdict

@@ -157,6 +157,6 @@ def test_what_a_job_asked_for_in_slurms_words() -> None:
 
 
 def test_the_readme_has_each_resource() -> None:
-    table = README.read_text().split("## What a job may ask for")[1].split("The settings")[0]
+    table = README.read_text().split("## What a job may ask for")[1].split("\n\nThe ")[0]
     first_column = " ".join(line.split("|")[1] for line in table.splitlines() if "|" in line)
     assert set(re.findall(r"`(\w+)`", first_column)) == {"threads", *JOB_RESOURCES}
