@@ -23,7 +23,7 @@ class RunTable:
 RUN_TABLES = {
     "history": RunTable("train", "model.training.history"),
     "test": RunTable("evaluate", "model.measurement.bounds", is_collected=False),
-    "state_norms": RunTable("probe", "model.measurement.state_norms"),
+    "block_norms": RunTable("probe", "model.measurement.block_norms"),
     "instability": RunTable("probe", "model.measurement.instability"),
 }
 

@@ -17,8 +17,8 @@ from trainings import ROOT, assert_same_state, train_on_noise
 from two_ranks import weights_of
 
 from model.config import ModelConfig
+from model.measurement.block_norms import block_rows
 from model.measurement.samples import sample_images
-from model.measurement.state_norms import block_rows
 from model.network.hvae import HVAE
 from model.training.ranks import Ranks
 

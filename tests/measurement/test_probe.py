@@ -15,7 +15,7 @@ from written_results import write_ablation
 from model.probe import main as probe
 from model.train import main as train
 from study.__main__ import main
-from study.figures import instability, samples, state_norms
+from study.figures import block_norms, instability, samples
 from study.planning.ablation import Ablation
 from study.results import StudyResults
 from study.tables import norm_segments, temperatures
@@ -25,7 +25,7 @@ from study.tables.temperatures import energy_deviation, nearest_temperature
 
 RUNS = {"x1": {}, "r3": {"repeats": 3}}
 SAMPLES = ["--num-samples", "30", "--temperatures", "0.25", "0.5", "1"]
-FILES = ["instability.parquet", "state_norms.parquet", "samples.npy"]
+FILES = ["instability.parquet", "block_norms.parquet", "samples.npy"]
 
 
 def probe_run(directory: Path, data_dir: Path, *options: str) -> int:
@@ -77,12 +77,12 @@ def table(results: Path, name: str) -> pd.DataFrame:
 
 def test_files_say_what_they_are_and_are_the_same_bytes_again(probed: Path, data_dir: Path) -> None:
     directory = probed / "runs/digits/r3/seed0"
-    for name in ("state_norms.parquet", "instability.parquet"):
+    for name in ("block_norms.parquet", "instability.parquet"):
         metadata = pq.read_schema(directory / name).metadata
         assert metadata[b"config_hash"].decode() == tiny_run(model=RUNS["r3"]).hash
         assert metadata[b"num_samples"] == b"30"
         assert metadata[b"dataset_version"]
-    blocks = pd.read_parquet(directory / "state_norms.parquet")
+    blocks = pd.read_parquet(directory / "block_norms.parquet")
     assert list(blocks["tower"]) == ["bottom-up"] * 11 + ["top-down"] * 11
     assert set(blocks["num_images"]) == {300}  # of the digits' 300 test images
     assert np.load(directory / "samples.npy").shape == (3, 8, 1, 8, 8)
@@ -125,10 +125,10 @@ def test_tables_are_typed_and_hold_all_rows_of_the_runs(probed: Path) -> None:
         for field in owner.TABLE.schema:
             assert stored.field(field.name).type == field.type
             assert stored.field(field.name).metadata == field.metadata
-    blocks = table(probed, "state_norms")
+    blocks = table(probed, "block_norms")
     assert list(dict.fromkeys(blocks["variant"])) == ["r3", "x1"]
     for variant in RUNS:
-        own = pd.read_parquet(probed / f"runs/digits/{variant}/seed0/state_norms.parquet")
+        own = pd.read_parquet(probed / f"runs/digits/{variant}/seed0/block_norms.parquet")
         rows = blocks[blocks["variant"] == variant].reset_index(drop=True)
         pd.testing.assert_frame_equal(rows[own.columns], own, check_dtype=False)
     assert blocks.loc[blocks["tower"] == "bottom-up", "num_masked"].isna().all()
@@ -174,7 +174,7 @@ def test_norms_of_a_trained_run_agree_with_its_probe(probed: Path) -> None:
     rows = table(probed, "norm_segments").query("variant == 'r3' and tower == 'top-down'")
     assert list(rows["resolution"]) == [1, 4, 8]
     assert list(rows["num_blocks"]) == [3, 4, 4]
-    blocks = table(probed, "state_norms").query("variant == 'r3' and tower == 'top-down'")
+    blocks = table(probed, "block_norms").query("variant == 'r3' and tower == 'top-down'")
     norm = blocks["norm"].to_numpy()
     rises = norm[1:] > norm[:-1] * 1.0001
     assert list(rows["num_rising"]) == [rises[:2].sum(), rises[3:6].sum(), rises[7:].sum()]
@@ -205,11 +205,11 @@ def test_a_missing_foreign_or_damaged_file_is_one_line(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = copy / "runs/digits/r3/seed0"
-    (directory / "state_norms.parquet").unlink()
+    (directory / "block_norms.parquet").unlink()
     assert collect(copy) == 1
-    shutil.copy(copy / "runs/digits/x1/seed0/state_norms.parquet", directory)
+    shutil.copy(copy / "runs/digits/x1/seed0/block_norms.parquet", directory)
     assert collect(copy) == 1
-    (directory / "state_norms.parquet").write_bytes(b"no parquet")
+    (directory / "block_norms.parquet").write_bytes(b"no parquet")
     assert collect(copy) == 1
     (directory / "samples.npy").write_bytes(b"no array")
     assert draw(copy) == 1
@@ -218,7 +218,7 @@ def test_a_missing_foreign_or_damaged_file_is_one_line(
     (directory / "samples.npy").unlink()
     assert draw(copy) == 1
     errors = capsys.readouterr().err.strip().splitlines()
-    wanted = ["first", "probe this run again", "state_norms.parquet"]
+    wanted = ["first", "probe this run again", "block_norms.parquet"]
     wanted += ["samples.npy", "3 temperatures"]
     assert len(errors) == 6
     for error, text in zip(errors, [*wanted, "samples.npy is missing"], strict=True):
@@ -229,7 +229,7 @@ def test_a_missing_foreign_or_damaged_file_is_one_line(
 def test_figures_are_the_same_bytes_again(copy: Path) -> None:
     assert draw(copy) == 0
     before = {path.name: path.read_bytes() for path in (copy / "figures").iterdir()}
-    figures, endings = ("instability", "samples", "state_norms"), ("pdf", "png", "svg")
+    figures, endings = ("instability", "samples", "block_norms"), ("pdf", "png", "svg")
     names = [f"{figure}.{ending}" for figure in figures for ending in endings]
     assert sorted(before) == names
     assert draw(copy) == 0
@@ -245,9 +245,9 @@ def lines(figure: Figure, panel: int) -> dict[str, list[float]]:
 
 
 def test_norms_figure_draws_the_table(copy: Path) -> None:
-    blocks = table(copy, "state_norms")
+    blocks = table(copy, "block_norms")
     both = [write_ablation(copy, {"digits": [variant]}, variant) for variant in ("r3", "x1")]
-    figure = state_norms.draw([Ablation.load(path) for path in both], StudyResults.of_study(copy))
+    figure = block_norms.draw([Ablation.load(path) for path in both], StudyResults.of_study(copy))
     of_run = blocks[blocks["variant"] == "r3"]
     up, down = (of_run[of_run["tower"] == tower] for tower in ("bottom-up", "top-down"))
     assert lines(figure, 0) == {"norm": list(up["norm"]), "initial": [up["norm_in"].iloc[0]]}
@@ -262,12 +262,12 @@ def test_norms_figure_draws_the_table(copy: Path) -> None:
 
 
 def test_masked_steps_are_named_in_the_figure(copy: Path) -> None:
-    assert "Not counted" not in drawn(state_norms, copy, "x1").get_supxlabel()
-    blocks = table(copy, "state_norms")
+    assert "Not counted" not in drawn(block_norms, copy, "x1").get_supxlabel()
+    blocks = table(copy, "block_norms")
     first = (blocks["tower"] == "top-down") & (blocks["block"] == 0)
     blocks.loc[first, ["num_masked", "norm_in", "backward_error_prior"]] = [300, 0.0, np.nan]
-    blocks.to_parquet(copy / "tables/state_norms.parquet")
-    figure = drawn(state_norms, copy, "x1")
+    blocks.to_parquet(copy / "tables/block_norms.parquet")
+    figure = drawn(block_norms, copy, "x1")
     assert "Not counted: 300 steps" in " ".join(figure.get_supxlabel().split())
     assert "initial" not in lines(figure, 1)  # 0 has no place on a logarithmic axis
 

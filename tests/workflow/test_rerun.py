@@ -41,7 +41,7 @@ def test_tables_and_figures_are_all_there(finished: Project) -> None:
             assert (results / f"tables/{ablation}.{ending}").stat().st_size > 300
         for ending in ("pdf", "svg", "png"):
             assert (results / f"figures/{ablation}.{ending}").stat().st_size > 5000
-    for figure in ("state_norms", "instability", "samples"):
+    for figure in ("block_norms", "instability", "samples"):
         for ending in ("pdf", "svg", "png"):
             assert (results / f"figures/{figure}.{ending}").stat().st_size > 5000
     assert (results / "runs/patches/x1/seed0/samples.png").stat().st_size > 1000
@@ -51,7 +51,7 @@ def test_every_variant_is_probed(finished: Project) -> None:
     tables = finished.directory / "results/tiny/tables"
     runs = pd.read_parquet(tables / "runs.parquet")
     depth = runs.set_index(["dataset", "variant"])["stochastic_depth"]
-    blocks = pd.read_parquet(tables / "state_norms.parquet").query("tower == 'top-down'")
+    blocks = pd.read_parquet(tables / "block_norms.parquet").query("tower == 'top-down'")
     assert blocks.groupby(["dataset", "variant"]).size().to_dict() == depth.to_dict()
     # A normalised state has the norm 1 after every block, of unit RMS that of its size.
     normalised = blocks[blocks["variant"] == "normalised"]

@@ -66,7 +66,7 @@ STUDY_TABLES = {
     ),
 }
 STUDY_FIGURES = {
-    "state_norms": StudyFigure(module="study.figures.state_norms", tables=("state_norms",)),
+    "block_norms": StudyFigure(module="study.figures.block_norms", tables=("block_norms",)),
     "instability": StudyFigure(
         module="study.figures.instability", tables=("instability", "temperatures")
     ),

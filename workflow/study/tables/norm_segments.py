@@ -19,7 +19,7 @@ LEAST_RISE = 1e-4  # relative; a normalised state's norm differs from 1 by round
 TABLE = Table(
     name="norm_segments",
     row="probed run, tower and stretch of blocks at one resolution",
-    note="From `state_norms.parquet`: how often the norm rises inside a resolution, and how it "
+    note="From `block_norms.parquet`: how often the norm rises inside a resolution, and how it "
     "jumps between them.",
     columns=[
         column("tower", pa.string(), "bottom-up or top-down"),
@@ -51,12 +51,12 @@ TABLE = Table(
 
 def rows(run: RunResult) -> Iterator[dict[str, Any]]:
     """One row per stretch of blocks at one resolution."""
-    return segments(run.table("state_norms").to_pandas())
+    return segments(run.table("block_norms").to_pandas())
 
 
-def segments(state_norms: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def segments(block_norms: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """One row per stretch of blocks at one resolution, of the state norms of one run."""
-    for tower, of_tower in state_norms.groupby("tower", sort=False):
+    for tower, of_tower in block_norms.groupby("tower", sort=False):
         blocks = of_tower.sort_values("block").to_dict("records")
         norm_before, resolution_before = blocks[0]["norm_in"], 0
         stretches = groupby(blocks, key=lambda block: block["resolution"])

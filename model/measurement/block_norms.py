@@ -29,7 +29,7 @@ NUM_BATCHES = 10
 SMALLEST_STATE = 1e-8
 
 TABLE = Table(
-    name="state_norms",
+    name="block_norms",
     row="tower and applied block",
     note="""The norms of figure 5: Euclidean, over channels and pixels of an image, in a posterior
 pass over the first 10 batches of 100 test images (as many whole batches as there are), averaged
@@ -96,7 +96,7 @@ class TowerNorms:
 
 
 @dataclass(frozen=True)
-class StateNorms:
+class BlockNorms:
     """Norms of both towers in one posterior pass, and of the top-down blocks' first steps."""
 
     bottom_up: TowerNorms
@@ -171,7 +171,7 @@ def _recording(model: HVAE) -> Iterator[_NormHooks]:
 
 
 @torch.inference_mode()
-def state_norms(model: HVAE, images: Tensor, noise: Sequence[Tensor]) -> StateNorms:
+def block_norms(model: HVAE, images: Tensor, noise: Sequence[Tensor]) -> BlockNorms:
     """Norms in one posterior pass over images uint8 [B, C, H, W]; tensors on the CPU."""
     with _recording(model) as hooks:
         model.top_down(model.encode(images), noise)
@@ -179,7 +179,7 @@ def state_norms(model: HVAE, images: Tensor, noise: Sequence[Tensor]) -> StateNo
     def columns(norms: list[Tensor]) -> Tensor:
         return torch.stack(norms, dim=1).cpu()
 
-    return StateNorms(
+    return BlockNorms(
         bottom_up=TowerNorms(columns(hooks.bottom_up_in), columns(hooks.bottom_up_out)),
         top_down=TowerNorms(columns(hooks.top_down_in), columns(hooks.top_down_out)),
         prior_step=columns(hooks.prior_step),
@@ -208,7 +208,7 @@ def block_rows(model: HVAE, images: Tensor, seed: int) -> list[dict[str, Any]]:
         # The noise of bounds.py: with its usual batches of 100 the pass is the same one.
         noise_of = make_generator(seed, Purpose.TEST_NOISE, index, 0, device=device)
         noise = model.draw_noise(len(batch), noise_of)
-        norms.append(state_norms(model, batch.to(device), noise))
+        norms.append(block_norms(model, batch.to(device), noise))
     config = model.config
     return [
         *_tower_rows("bottom-up", config.bottom_up, [n.bottom_up for n in norms], []),
@@ -220,7 +220,7 @@ def _tower_rows(
     tower: str,
     blocks: Sequence[Block],
     norms: Sequence[TowerNorms],
-    steps: Sequence[StateNorms],
+    steps: Sequence[BlockNorms],
 ) -> Iterator[dict[str, Any]]:
     applied = [(block.output_resolution, r) for block in blocks for r in range(block.repeats)]
     for index, (resolution, repeat) in enumerate(applied):

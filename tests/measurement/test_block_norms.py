@@ -6,7 +6,7 @@ import torch
 from examples import tiny_model
 from torch import Tensor
 
-from model.measurement.state_norms import block_rows, state_norms
+from model.measurement.block_norms import block_norms, block_rows
 from model.network.hvae import HVAE
 from model.randomness import Purpose, make_generator
 
@@ -80,7 +80,7 @@ def test_norms_equal_those_of_a_pass_by_hand() -> None:
     model = example_model(repeats=2)
     images = random_images(5)
     noise = model.draw_noise(5, torch.Generator().manual_seed(3))
-    found = state_norms(model, images, noise)
+    found = block_norms(model, images, noise)
     by_hand = states_by_hand(model, images, noise)
     np.testing.assert_allclose(found.bottom_up.state_out, by_hand["up"], rtol=1e-5)
     np.testing.assert_allclose(found.bottom_up.state_in[:, 1:], by_hand["up"][:, :-1], rtol=1e-5)
@@ -136,9 +136,9 @@ def test_probing_changes_no_number_and_leaves_no_hook() -> None:
     images = random_images(3)
     noise = model.draw_noise(3, torch.Generator().manual_seed(3))
     before = model(images, noise).nll_nats
-    state_norms(model, images, noise)
+    block_norms(model, images, noise)
     with pytest.raises(ValueError, match="zip"):
-        state_norms(model, images, noise[:-1])  # a pass that fails half-way
+        block_norms(model, images, noise[:-1])  # a pass that fails half-way
     assert torch.equal(model(images, noise).nll_nats, before)
     for module in model.modules():
         assert not module._forward_hooks
@@ -192,6 +192,6 @@ def test_a_cell_without_a_prior_step_has_no_norm_of_one(cell: str) -> None:
     projected: list[np.ndarray] = []
     for block in model.top_down.applied_blocks:
         block.z_projection.register_forward_hook(lambda _m, _i, out: projected.append(norm(out)))
-    norms = state_norms(model, images, noise)
+    norms = block_norms(model, images, noise)
     assert norms.prior_step.abs().max() == 0
     np.testing.assert_allclose(norms.latent_step.numpy(), np.stack(projected, axis=1), rtol=1e-6)

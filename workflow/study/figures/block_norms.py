@@ -21,7 +21,7 @@ _BLUE, _ORANGE = sns.color_palette("colorblind")[:2]
 def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     """A row of panels per dataset and baseline: norms bottom-up and top-down, backward error."""
     runs = baselines(ablations)
-    shown = [results.probed_run("state_norms", dataset, variant) for dataset, variant in runs]
+    shown = [results.probed_run("block_norms", dataset, variant) for dataset, variant in runs]
     figure = Figure(figsize=(MAX_WIDTH, 2.2 * len(runs) + 0.8), layout="constrained")
     rows = figure.subplots(len(runs), 3, squeeze=False)
     for panels, of_run, (dataset, variant) in zip(rows, shown, runs, strict=True):
