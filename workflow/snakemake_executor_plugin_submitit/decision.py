@@ -40,7 +40,7 @@ class Facts:
 
     on_slurm: bool
     outcome: Outcome | None  # what the job says of itself; None: nothing yet
-    is_answered: bool  # SLURM has answered since the last decision
+    is_answered: bool  # SLURM has answered at this poll
     state: QueuedState | None  # the job in SLURM's last answer; None: it is not there
     ended_answers: int  # how many answers in a row showed the job as ended, or not at all
     doubtful_s: float  # time since the first of these answers, or since the failure was read

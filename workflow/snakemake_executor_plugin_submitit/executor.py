@@ -296,7 +296,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         del self._submitted[job_id]
         self._requests.append(item.again())
         name = item.request.job.name
-        self.logger.info(f"Job {job_id} ({name}) was interrupted ({reason}): submitted anew.")
+        self.logger.info(f"Job {job_id} ({name}) was interrupted ({reason}); submitting it again.")
         self._wake.set()
 
     def _fail(self, item: Submitted, reason: str) -> None:
