@@ -70,7 +70,7 @@ def resolved(cls: type[T], section: str, layers: Sequence[Layer], of: str) -> T:
         places = ", ".join(layer.place for layer in layers)
         raise ConfigError(f"{section}.{name} is missing for {of}: none of {places} sets it")
     try:
-        built: T = _built(cls, tuple(sorted(fields.items())))  # type: ignore[arg-type] # mypy: types are hashable
+        built: T = _built(cls, tuple(sorted(fields.items())))  # type: ignore[arg-type]
         return built
     except ConfigError as error:
         raise _of_layer(error, section, layers, of) from None
