@@ -12,13 +12,20 @@ MEASURING_COMMAND = {"config", "files", "measurement", "network"}
 # A package, or a module directly in model/, and what it may import of model/ besides itself.
 LAYERS = {
     # The rules of block strings and options, which import no torch.
-    "config": {"network.layout", "network.pooling", "network.resolutions", "network.sharing"},
+    "config": {
+        "validation",
+        "network.layout",
+        "network.pooling",
+        "network.resolutions",
+        "network.sharing",
+    },
+    "validation": set(),
     "files": set(),
     "randomness": set(),
     "run_tables": set(),
     "table": {"files"},
     "network": {"config", "randomness"},
-    "data": {"config", "files", "randomness"},
+    "data": {"config", "files", "randomness", "validation"},
     # Any family of models can be trained: the interface is all that is known of one.
     "training": BASE | {"data", "network.generative_model"},
     "measurement": BASE | {"run_tables", "data", "network"},

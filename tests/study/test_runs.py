@@ -17,12 +17,9 @@ from model.table import ResultError
 from study.__main__ import main
 from study.collecting.collect import collect
 from study.collecting.run_result import RunResult
-from study.document import BEGIN, column_sections
 from study.registry import tables_of
 from study.tables import runs
 from study.tables.identity import NAMES
-
-README = Path(__file__).parents[2] / "results" / "README.md"
 
 
 def runs_by_variant(results: Path) -> pd.DataFrame:
@@ -160,18 +157,6 @@ def test_a_file_says_what_it_is(results: Path) -> None:
     for stored, field in zip(list(schema)[len(NAMES) :], runs.TABLE.columns, strict=True):
         assert stored.metadata == field.metadata
     assert schema.field("rate_nats").metadata[b"unit"] == b"nats per image"
-
-
-def test_the_readme_holds_the_columns_of_today(tmp_path: Path) -> None:
-    """`python -m study document` writes it, and twice the same."""
-    text = README.read_text(encoding="utf-8")
-    assert text.endswith(f"{BEGIN}\n\n{column_sections()}"), "run `python -m study document`"
-    copy = tmp_path / "README.md"
-    copy.write_text(text, encoding="utf-8")
-    assert main(["document", "--readme", str(copy)]) == 0
-    assert copy.read_text(encoding="utf-8") == text
-    copy.write_text("no marker")
-    assert main(["document", "--readme", str(copy)]) == 1
 
 
 def test_path_must_name_the_run(results: Path) -> None:

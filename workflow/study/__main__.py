@@ -56,9 +56,9 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def _document(args: argparse.Namespace) -> None:
-    from study.document import write_column_sections
+    from study.document import write_documents
 
-    write_column_sections(args.readme)
+    write_documents(args.root)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,8 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument("--study-dir", type=Path, required=True, help="holds tables/, figures/")
     figures.set_defaults(command=_figures)
 
-    document = commands.add_parser("document", help="write the columns into results/README.md")
-    document.add_argument("--readme", type=Path, default=Path("results/README.md"))
+    document = commands.add_parser(
+        "document", help="bring results/README.md and docs/ablations.md up to date"
+    )
+    document.add_argument("--root", type=Path, default=Path(), help="the checkout")
     document.set_defaults(command=_document)
     return parser
 

@@ -1,4 +1,4 @@
-"""The sections of results/README.md that say what each table holds, from the tables themselves."""
+"""What the documentation says of tables and ablations, from the tables and config.yaml."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
@@ -10,20 +10,73 @@ import pyarrow as pa
 from model.files import write_text
 from model.run_tables import RUN_TABLES, module_of
 from model.table import ResultError, Table
-from study.registry import ABLATION_OUTPUTS, STUDY_TABLES
+from study.planning.config_file import ConfigFile
+from study.registry import ABLATION_OUTPUTS, STUDY_TABLES, outputs_of
 from study.tables.identity import IDENTITY
 
 WIDTH = 110  # characters of a line of prose
-BEGIN = "<!-- From here to the end: written by `python -m study document`. -->"
+BEGIN_COLUMNS = "<!-- From here to the end: written by `python -m study document`. -->"
+BEGIN_ABLATIONS = "<!-- From here: written by `python -m study document`, out of config.yaml. -->"
+END_ABLATIONS = "<!-- To here. -->"
 
 
-def write_column_sections(readme: Path) -> None:
-    """Replace the sections after the line BEGIN; raises ResultError if there is no such line."""
-    text = readme.read_text(encoding="utf-8")
-    if BEGIN not in text:
-        raise ResultError(f"{readme}: the line {BEGIN!r} is missing; put it before the sections")
-    kept = text[: text.index(BEGIN)]
-    write_text(readme, f"{kept}{BEGIN}\n\n{column_sections()}")
+def write_documents(root: Path) -> None:
+    """Bring results/README.md and docs/ablations.md up to date; raises ResultError, ConfigError."""
+    for path, text in documents(root).items():
+        write_text(path, text)
+
+
+def documents(root: Path) -> dict[Path, str]:
+    """The files that are written in part, as they should be."""
+    readme, ablations = root / "results/README.md", root / "docs/ablations.md"
+    before, _ = _cut(readme, BEGIN_COLUMNS)
+    columns = f"{before}{BEGIN_COLUMNS}\n\n{column_sections()}"
+    before, rest = _cut(ablations, BEGIN_ABLATIONS)
+    after = rest[rest.index(END_ABLATIONS) :] if END_ABLATIONS in rest else rest
+    table = ablations_table(ConfigFile.load(root / "config.yaml", "paper"))
+    return {
+        readme: columns,
+        ablations: f"{before}{BEGIN_ABLATIONS}\n\n{table}\n{after}",
+    }
+
+
+def _cut(path: Path, marker: str) -> tuple[str, str]:
+    """A file's text before and after a line; raises ResultError if there is no such line."""
+    text = path.read_text(encoding="utf-8")
+    if marker not in text:
+        raise ResultError(f"{path}: the line {marker!r} is missing; put it before what is written")
+    before, after = text.split(marker, 1)
+    return before, after
+
+
+def ablations_table(file: ConfigFile) -> str:
+    """Each ablation of config.yaml: what it compares, and the fields in which variants differ."""
+    rows = []
+    for name, ablation in file.ablations.items():
+        fields = dict.fromkeys(
+            field
+            for variant in ablation.all_variants
+            for ancestor in file.lineage(variant)
+            for field in file.variants[ancestor].fields
+        )
+        variants = ", ".join(f"`{variant}`" for variant in dict.fromkeys(ablation.all_variants))
+        own = ", ".join(f"`{name}{o}`" for o in _suffixes(name)) or "–"
+        rows.append(
+            f"| `{name}` | **{ablation.title}.** {ablation.description} | {variants} | "
+            f"{', '.join(f'`{field}`' for field in fields) or '–'} | {own} |"
+        )
+    return "\n".join(
+        [
+            "| ablation | what it compares | variants | fields | table and figure of its own |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _suffixes(ablation: str) -> list[str]:
+    return [ABLATION_OUTPUTS[n].suffix for n in outputs_of(ablation) if ABLATION_OUTPUTS[n].suffix]
 
 
 def column_sections() -> str:

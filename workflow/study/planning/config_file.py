@@ -59,6 +59,12 @@ class VariantEntry(Settings):
     extends: str | None = None  # the variant whose differences come before these
     datasets: dict[str, Settings] = field(default_factory=dict)
 
+    @property
+    def fields(self) -> list[str]:
+        """The fields that the variant sets on any dataset."""
+        settings = [self, *self.datasets.values()]
+        return list(dict.fromkeys(f for s in settings for f in (*s.model, *s.train)))
+
     def is_defined_on(self, dataset: str) -> bool:
         """Whether the variant says anything of a dataset: with `datasets` alone, of those only."""
         is_of_datasets_only = self.datasets and not (self.extends or self.model or self.train)
