@@ -1,7 +1,7 @@
 # Every table and figure of a study: `snakemake --cores 2`, `snakemake --cores 2 --config study=mnist`.
 from snakemake.utils import min_version
 
-min_version("9.13")  # pathvars
+min_version("9.15")  # pathvars (9.13), Workflow.async_run (9.15)
 
 
 configfile: "config.yaml"

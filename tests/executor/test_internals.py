@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import snakemake.api  # noqa: F401 - its modules import each other, and this one has to be first
+import snakemake.api
+import snakemake.persistence
 from snakemake.dag import DAG
 from snakemake.jobs import Job, Reason
-from snakemake.persistence import PersistenceBase
 from snakemake.settings.types import OutputSettings
 from snakemake.workflow import Workflow
 from submitit import AutoExecutor
@@ -18,6 +18,11 @@ from submitit.core import core, utils
 from submitit.local import local
 
 from snakemake_executor_plugin_submitit import internals
+
+# The class of `Workflow.persistence`, whose name has changed.
+PERSISTENCE: type = getattr(
+    snakemake.persistence, "PersistenceBase", getattr(snakemake.persistence, "Persistence", None)
+)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +32,7 @@ from snakemake_executor_plugin_submitit import internals
         (DAG, "jobs"),
         (DAG, "reason"),
         (Job, "non_derived_params"),
-        (PersistenceBase, "finished"),
+        (PERSISTENCE, "finished"),
         (Workflow, "async_run"),
         (OutputSettings, "show_failed_logs"),
     ],
