@@ -18,7 +18,7 @@ import torch
 from model.config import ConfigError, RunConfig
 from model.data.batches import TrainingBatches, held_out_images
 from model.data.sources import DataError
-from model.network.generative_model import build_model
+from model.network.families import build_model
 from model.training.checkpoints import Checkpoints, OwnershipLost
 from model.training.loop import train
 from model.training.ranks import Ranks, launch

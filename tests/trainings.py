@@ -14,7 +14,8 @@ from torch import Tensor
 
 from model.config import RunConfig
 from model.data.batches import TrainingBatches
-from model.network.generative_model import GenerativeModel, build_model
+from model.network.families import build_model
+from model.network.generative_model import GenerativeModel
 from model.train import main
 from model.training.checkpoints import Checkpoints
 from model.training.loop import train as train_loop

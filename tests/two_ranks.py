@@ -16,7 +16,8 @@ from torch import Tensor
 from trainings import train_on_noise
 
 from model.config import ModelConfig, RunConfig
-from model.network.generative_model import GenerativeModel, build_model
+from model.network.families import build_model
+from model.network.generative_model import GenerativeModel
 from model.training.ranks import Ranks
 
 

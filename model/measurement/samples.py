@@ -17,7 +17,7 @@ def sample_rows(
 ) -> Tensor:
     """Samples uint8 [rows, columns, C, H, W], one row per temperature, from one set of noise.
 
-    Each number of a batch has noise of its own.
+    `batch` is the number of a batch: each has noise of its own.
     """
     device = model.device
     noise = model.draw_noise(

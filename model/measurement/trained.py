@@ -1,4 +1,4 @@
-"""A trained run, as everything that is measured on it gets it."""
+"""A trained run: what every measurement starts from."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,8 @@ from model.config import EvaluateConfig, ProbeConfig, RunConfig
 from model.data.arrays import DatasetInfo, load_info
 from model.data.batches import held_out_images
 from model.measurement.samples import sample_images
-from model.network.generative_model import GenerativeModel, build_model
+from model.network.families import build_model
+from model.network.generative_model import GenerativeModel
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class TrainedRun:
 
     @property
     def provenance(self) -> dict[str, str]:
-        """What the metadata of each measured file say of the run and its dataset."""
+        """What the metadata of every table says about the run and its dataset."""
         return {"config_hash": self.config.hash, "dataset_version": self.dataset.version}
 
 

@@ -1,4 +1,4 @@
-"""The blocks of both towers, as in figure 3 of the paper: bottleneck, bottom-up, top-down."""
+"""The blocks of both towers: bottleneck, bottom-up block, top-down block (figure 3)."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ class Bottleneck(nn.Module):
 
 
 class BottomUpBlock(nn.Module):
-    """One residual step, then pooling where the layout asks for it (figure 3, left)."""
+    """One residual step, then pooling where the layout asks for it."""
 
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()
@@ -88,12 +88,12 @@ class Latent:
 
 
 class TopDownBlock(nn.Module):
-    """One stochastic layer with the cell of VDVAE (figure 3, right; Theorem 4).
+    """One stochastic layer, with the cell of VDVAE (figure 3).
 
-    The other cells, which cell.py has, replace `cell` and `has_prior_features`.
+    The cells of cell.py are subclasses with another `cell` and without prior features.
     """
 
-    has_prior_features = True  # the prior's network also gives the first Euler step
+    has_prior_features = True  # the prior's bottleneck also gives the first Euler step
 
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()

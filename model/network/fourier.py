@@ -19,7 +19,7 @@ def num_features(
 def features(images: Tensor, of: Literal["value", "position"], exponents: Sequence[int]) -> Tensor:
     """sin(2 pi f x) and cos(2 pi f x), f = 2^n, of 8-bit pixels [B, C, H, W]; float32 [B, F, H, W].
 
-    `value`: x = (k + 1/2) / 256 for the pixel value k, at which f = 128 still tells even from odd.
+    `value`: x = (k + 1/2) / 256 for the pixel value k, so that f = 128 still tells even from odd.
     `position`: x = (i + 1/2) / size along each axis.  Exponents above the Nyquist limit are refused
     by ModelConfig.
     """

@@ -1,6 +1,6 @@
 """What training and measurement ask of a model: any family that offers this can be studied.
 
-A family is an `nn.Module` with the methods of `GenerativeModel`, and a line in `build_model`.
+A family is an `nn.Module` with the methods of `GenerativeModel`, and a line in families.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor, nn
 
 from model.config import ModelConfig
-from model.network.hvae import HVAE
 
 
 class Bound(Protocol):
@@ -98,8 +97,3 @@ class GenerativeModel(Protocol):
     def requires_grad_(self, requires_grad: bool, /) -> Self: ...
     def to(self, device: torch.device, /) -> Self: ...
     def eval(self) -> Self: ...
-
-
-def build_model(config: ModelConfig) -> GenerativeModel:
-    """The model of a config, with PyTorch's initial weights, on the CPU."""
-    return HVAE(config)

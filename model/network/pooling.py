@@ -1,9 +1,9 @@
 """Pooling and embedding between resolutions, by the mean or by an orthonormal wavelet's low-pass.
 
-Average pooling is the projection onto the coarser space of the Haar wavelet's multi-resolution
-analysis, nearest-neighbour upsampling the embedding back (Theorem 2).  Other wavelets, which the
-paper names as open, have the same with longer filters.  This file imports torch only where it
-computes: the dry run checks wavelets without it.
+Average pooling is the projection onto the coarser space in the multi-resolution analysis of the
+Haar wavelet, and nearest-neighbour upsampling is the embedding back (Theorem 2).  Other orthonormal
+wavelets, a question that the paper leaves open, give the same pair with longer filters.  This file
+imports torch only inside functions that compute, since the dry run checks wavelets without it.
 """
 
 from collections.abc import Iterator, Sequence

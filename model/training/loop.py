@@ -67,6 +67,7 @@ def train(
             loss.backward()
             gradient_norm = float(clip_grad_norm_(model.parameters(), config.gradient_clip))
             means = (ranks.sum(history.sums(bound)) / len(images)).tolist()
+            del noise, bound, loss  # or they would take memory in the next forward pass
 
             # An update is skipped where the loss or its gradient is too large or not a number.
             learning_rate = learning_rate_at(progress.step, config)

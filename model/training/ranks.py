@@ -49,7 +49,7 @@ class Ranks:
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     def leave(self) -> None:
-        """Wait until all ranks are here: whoever exits earlier has the others killed."""
+        """Wait for all ranks: once one of them exits, the launcher kills the others."""
         if self.size > 1:
             distributed.barrier()
             distributed.destroy_process_group()
@@ -83,7 +83,7 @@ class Ranks:
 
     @contextmanager
     def writer_first(self) -> Iterator[None]:
-        """A block that the writer has left before the other ranks enter it."""
+        """A block that the other ranks enter only when the writer has left it."""
         if not self.is_writer:
             distributed.barrier()
         yield
