@@ -57,7 +57,11 @@ def test_the_arguments_on_the_node_name_the_job_and_its_threads() -> None:
         get_target_spec=lambda: [target],
     )
     dag = SimpleNamespace(get_unneeded_temp_files=lambda job: [])
-    executor: Any = SimpleNamespace(workflow=SimpleNamespace(dag=dag), cores="all")
+    executor: Any = SimpleNamespace(
+        workflow=SimpleNamespace(dag=dag),
+        cores="all",
+        get_resource_declarations=lambda job: "",  # up to snakemake-interface-executor-plugins 9.3
+    )
     arguments = internals.node_arguments(executor, job)
     assert "--cores 3" in arguments
     assert internals.is_snakemake_of_job(["bash", "-c", f"python -m snakemake {arguments}"])
