@@ -70,7 +70,7 @@ rule describe_ablation:
         "printf '%s' {params.ablation:q} > {output:q} 2> {log:q}"
 
 
-# One rule per output of ablations: comparison, scaling, cost.
+# One rule per entry of the registry: comparison, scaling, cost, ...
 for output_name, ablation_output in registry.ABLATION_OUTPUTS.items():
 
     rule:

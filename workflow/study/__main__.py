@@ -86,13 +86,19 @@ def _parser() -> argparse.ArgumentParser:
 
     ablation = commands.add_parser("ablation", help="a table and figure of one ablation")
     ablation.add_argument("output", choices=registry.ABLATION_OUTPUTS)
-    ablation.add_argument("--ablation", type=Path, required=True, metavar="FILE.yaml")
-    ablation.add_argument("--study-dir", type=Path, required=True, help="holds tables/, figures/")
+    ablation.add_argument(
+        "--ablation",
+        type=Path,
+        required=True,
+        metavar="FILE.yaml",
+        help="results/STUDY/ablations/ABLATION.yaml",
+    )
+    ablation.add_argument("--study-dir", type=Path, required=True, help="results/STUDY")
     ablation.set_defaults(command=_ablation)
 
     figures = commands.add_parser("figures", help="the figures of a study as a whole")
     figures.add_argument("--ablations", type=Path, nargs="+", required=True, metavar="FILE.yaml")
-    figures.add_argument("--study-dir", type=Path, required=True, help="holds tables/, figures/")
+    figures.add_argument("--study-dir", type=Path, required=True, help="results/STUDY")
     figures.set_defaults(command=_figures)
 
     document = commands.add_parser(
