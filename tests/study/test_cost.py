@@ -28,7 +28,7 @@ def test_numbers_and_files(tmp_path: Path) -> None:
     assert table.loc["recomputing", "peak_memory_mb_mean"] == 1000.0
     text = (tmp_path / "tables" / "sharing-cost.md").read_text()
     assert [cell.strip() for cell in text.splitlines()[-1].strip("|").split("|")] == [
-        "digits", "recomputing", "2", "CPU", "50.0", "2.00", "1,000", "0.25",
+        "digits", "recomputing", "2", "CPU", "50.0 ± 63.5", "2.00", "1,000 ± 0", "0.25",
     ]  # fmt: skip
     suffixes = {path.suffix for path in (tmp_path / "figures").glob("sharing-cost.*")}
     assert suffixes == {".pdf", ".svg", ".png"}

@@ -1,7 +1,7 @@
 """The figure of an ablation, by what its artists hold: means, error bars, labels, no overlaps."""
 
 from itertools import pairwise
-from math import radians, sin
+from math import pi, radians, sin, sqrt, tan
 from pathlib import Path
 
 import numpy as np
@@ -110,11 +110,13 @@ def test_means_and_error_bars_are_those_of_the_seeds(two_datasets: Path) -> None
     variants = ["vdvae", "r2", "r5", "normalised", "x2"]
     for bar, variant in zip(bars, variants, strict=True):
         is_chosen = (runs["dataset"] == "digits") & (runs["variant"] == variant)
-        nll = runs.loc[is_chosen & (runs["status"] == "finished"), "nll"].to_numpy()
+        nll = runs.loc[is_chosen & (runs["status"] == "finished"), "nll_nats"].to_numpy()
         error = np.sqrt(((nll - nll.mean()) ** 2).sum() / (len(nll) - 1) / len(nll))
+        # Student's t: one and two degrees of freedom have quantiles in closed form.
+        error *= tan(0.475 * pi) if len(nll) == 2 else 0.95 * sqrt(2 / (1 - 0.95**2))
         ((_, low), (_, high)) = bar.lines[2][0].get_segments()[0]
         assert (low, high) == pytest.approx((nll.mean() - error, nll.mean() + error))
-    baseline = runs.query("dataset == 'digits' and variant == 'vdvae'")["nll"].mean()
+    baseline = runs.query("dataset == 'digits' and variant == 'vdvae'")["nll_nats"].mean()
     dashed = [line for line in digits.lines if line.get_linestyle() == "--"]
     assert [line.get_ydata()[0] for line in dashed] == [pytest.approx(baseline)]
     assert len(marks(digits, "seeds")) == 5 * 3 - 1
@@ -143,7 +145,7 @@ def test_diverged_runs_are_marked(two_datasets: Path) -> None:
     assert marks(figure.axes[0], "diverged") == [3]
     note = " ".join(figure.legends[0].get_title().get_text().split())
     assert "×: diverged" in note
-    assert "mean ± standard error" in note
+    assert "mean and 95 % interval" in note
     assert "n = 2 to 3" in note
 
 

@@ -29,7 +29,7 @@ def test_numbers_and_figure(results: Path) -> None:
     assert list(mnist.loc["blocks", "applications"]) == [1, 2, 4]
     assert list(mnist.loc["repeats", "applications"]) == [1, 2, 5, 20]
     runs = pd.read_parquet(results / "tables" / "runs.parquet")
-    of_r5 = runs[(runs["dataset"] == "mnist") & (runs["variant"] == "r5")]["valid_nll"]
+    of_r5 = runs[(runs["dataset"] == "mnist") & (runs["variant"] == "r5")]["valid_nll_nats"]
     row = mnist.loc[("repeats", "r5")]
     assert row["valid_nll_mean"] == pytest.approx(of_r5.sum() / 2)
     assert row["valid_nll_standard_error"] == pytest.approx((of_r5.max() - of_r5.min()) / 2)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,9 +47,22 @@ class StudyResults:
             )
         return found[found["seed"] == found["seed"].min()]
 
+    def test_nll_nats(self, dataset: str, variant: str, seed: int) -> "np.ndarray[Any, Any]":
+        """The NLL of each test image of a run, nats, float64 [N]; raises ResultError."""
+        path = self.run_dir(dataset, variant, seed) / "test.parquet"
+        try:
+            return pq.read_table(path, columns=["nll_nats"])["nll_nats"].to_numpy()
+        except (pa.ArrowException, OSError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise ResultError(f"{path}: {reason}; evaluate this run again") from None
+
+    def run_dir(self, dataset: str, variant: str, seed: int) -> Path:
+        """The folder of a run."""
+        return self.runs / dataset / variant / f"seed{seed}"
+
     def samples(self, dataset: str, variant: str, seed: int) -> Images:
         """The kept samples of a run, uint8 [temperatures, n, C, H, W]; raises ResultError."""
-        path = self.runs / dataset / variant / f"seed{seed}" / "samples.npy"
+        path = self.run_dir(dataset, variant, seed) / "samples.npy"
         if not path.is_file():
             raise ResultError(f"{path} is missing; probe this run first (python -m model.probe)")
         try:

@@ -65,6 +65,11 @@ class RunResult:
         """The mean of a column of the table `test` over the test images."""
         return float(np.mean(self.table("test")[name].to_numpy()))
 
+    def standard_error(self, name: str) -> float:
+        """The standard error of that mean over the test images (ddof 1); NaN for one image."""
+        values = self.table("test")[name].to_numpy()
+        return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else np.nan
+
     def evaluated(self, name: str) -> str:
         """A setting or the provenance of the evaluation, from the metadata of the table `test`."""
         return metadata_of(self.table("test"))[name]

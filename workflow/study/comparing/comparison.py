@@ -1,22 +1,22 @@
 """The comparison that an ablation makes: statistics over seeds, beside what the paper published."""
 
-from collections.abc import Hashable
 from math import nan
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.stats import t as student_t
 
 from model.table import ResultError
 from study.comparing.published import published_rows
 from study.comparing.selection import finished, select
+from study.comparing.statistics import evaluation_error, mean_and_interval
 from study.planning.ablation import Ablation
+from study.results import StudyResults
+from study.unit import column_in_unit, in_unit
 
-Row = dict[Hashable, Any]
+Row = dict[str, Any]
 
-METRICS = ("nll", "iw_nll", "rate_nats")  # columns of runs, of which the table has the means
-# A mean over seeds needs these to agree, and the first three must agree on the whole dataset.
+USED_RATE_NATS = 1.0  # below this rate no latent says anything of the image
+# Equal for all seeds of a variant; the first four for all variants that are compared.
 SHARED = (
     "unit",
     "dataset_version",
@@ -30,29 +30,25 @@ SHARED = (
 COMPARABLE = SHARED[:4]
 
 
-def interval_95(values: "pd.Series[float]") -> float:
-    """Half the width of the mean's 95 % interval by Student's t; NaN below two values."""
-    if len(values) < 2:
-        return nan
-    return float(student_t.ppf(0.975, len(values) - 1)) * float(np.asarray(values.sem()))
-
-
-def compare(
-    ablation: Ablation, runs: pd.DataFrame, timings: pd.DataFrame, *, is_partial: bool = False
-) -> list[Row]:
+def compare(ablation: Ablation, results: StudyResults, *, is_partial: bool = False) -> list[Row]:
     """One row per dataset and variant, then the paper's rows that no variant of ours has.
 
     Means are over finished seeds.  Raises ResultError for a missing run, unless the table is
     partial: then a variant without any run is a row of origin `missing`, and variants may have
     different seeds.
     """
+    runs, timings = results.table("runs"), results.table("timings")
     rows: list[Row] = []
     for dataset, variants in ablation.variants.items():
         of_study = runs[(runs["study"] == ablation.study) & (runs["dataset"] == dataset)]
         if not is_partial:
             _check_seeds(of_study, ablation, dataset)
         present = set(of_study["variant"])
-        trained = {v: _trained(ablation, of_study, dataset, v) for v in variants if v in present}
+        trained = {
+            variant: _trained(ablation, results, of_study, dataset, variant)
+            for variant in variants
+            if variant in present
+        }
         _check_comparable(dataset, trained)
         versions = {row["dataset_version"] for row in trained.values()}
         rows += trained.values()
@@ -65,20 +61,29 @@ def compare(
     return rows
 
 
-def _trained(ablation: Ablation, of_study: pd.DataFrame, dataset: str, variant: str) -> Row:
+def _trained(
+    ablation: Ablation, results: StudyResults, of_study: pd.DataFrame, dataset: str, variant: str
+) -> Row:
     runs = select(of_study, ablation.study, dataset, variant)
     baseline = ablation.variants[dataset][0]
-    of_mean = finished(runs)
-    statistics: Row = {}
-    for metric in METRICS:
-        statistics[f"{metric}_mean"] = of_mean[metric].mean()
-        statistics[f"{metric}_standard_error"] = of_mean[metric].sem()
-    differences = of_mean.set_index("seed")["nll"].iloc[:0]
-    if variant != baseline:
-        of_baseline = finished(of_study[of_study["variant"] == baseline])
-        pairs = of_mean.set_index("seed")["nll"] - of_baseline.set_index("seed")["nll"]
-        differences = pairs.dropna()
     shared: Row = {name: _shared_value(runs, name, f"{dataset}/{variant}") for name in SHARED}
+    of_mean = finished(runs)
+    nll = column_in_unit(of_mean, "nll").set_axis(of_mean["seed"])
+    others = finished(of_study[of_study["variant"] == baseline])
+    differences = (nll - column_in_unit(others, "nll").set_axis(others["seed"])).dropna()
+    if variant == baseline:
+        differences = differences.iloc[:0]
+
+    def of_images(name: str, seed: int) -> Any:
+        return results.test_nll_nats(dataset, name, seed)
+
+    per_image = [of_images(variant, seed) for seed in nll.index]
+    pairs = [of_images(variant, s) - of_images(baseline, s) for s in differences.index]
+    errors = {
+        "nll_evaluation_error": evaluation_error(per_image),
+        "nll_difference_evaluation_error": evaluation_error(pairs),
+    }
+    difference = mean_and_interval("nll_difference", differences)
     in_paper = _in_paper(ablation, dataset, variant, shared["dataset_version"])
     is_comparable = in_paper["published_is_comparable"]
     return {
@@ -86,18 +91,27 @@ def _trained(ablation: Ablation, of_study: pd.DataFrame, dataset: str, variant: 
         "origin": "trained",
         "num_seeds": len(of_mean),
         "num_diverged": len(runs) - len(of_mean),
-        **statistics,
-        "nll_interval_95": interval_95(of_mean["nll"]),
-        "nll_difference_mean": differences.mean(),
-        "nll_difference_standard_error": differences.sem(),
+        **mean_and_interval("nll", nll),
+        **{k: in_unit(v, shared["unit"], shared["likelihood_dims"]) for k, v in errors.items()},
+        **difference,
+        "nll_difference_is_decided": _is_decided(difference),
         "num_pairs": len(differences),
+        **mean_and_interval("iw_nll", column_in_unit(of_mean, "iw_nll")),
+        **mean_and_interval("rate_nats", of_mean["rate_nats"]),
         "rate_share": of_mean["rate_nats"].mean() / of_mean["nll_nats"].mean(),
+        "has_unused_latents": bool(of_mean["rate_nats"].mean() < USED_RATE_NATS),
         **shared,
         **in_paper,
-        "nll_minus_published": (
-            statistics["nll_mean"] - in_paper["published_nll"] if is_comparable else nan
-        ),
+        "nll_minus_published": nll.mean() - in_paper["published_nll"] if is_comparable else nan,
     }
+
+
+def _is_decided(difference: dict[str, Any]) -> bool | None:
+    """Whether the 95 % interval over seeds leaves out 0; None without an interval."""
+    half_width = difference["nll_difference_interval_95"]
+    return (
+        None if pd.isna(half_width) else bool(abs(difference["nll_difference_mean"]) > half_width)
+    )
 
 
 def _missing(ablation: Ablation, dataset: str, variant: str) -> Row:
@@ -139,7 +153,8 @@ def _published_rows(ablation: Ablation, dataset: str) -> list[Row]:
     if ablation.source is None:
         return []
     rows = published_rows(ablation.source, dataset)
-    return rows[rows["nll"].notna()].to_dict("records")
+    with_number = rows[rows["nll"].notna()].to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in with_number]
 
 
 def _in_paper(ablation: Ablation, dataset: str, variant: str, dataset_version: str) -> Row:

@@ -21,7 +21,7 @@ from study.planning.ablation import Ablation
 from study.results import StudyResults
 from study.tables.comparison import rows
 from study.tables.identity import NAMES
-from study.unit import UNIT_LABEL, in_unit
+from study.unit import UNIT_LABEL, column_in_unit, in_unit
 
 _BASELINE_COLOUR = (0.2, 0.2, 0.2)
 _LINES: list[Literal["-", "--", ":", "-."]] = ["-", "--", ":", "-."]
@@ -109,7 +109,7 @@ def nll_limits(ablation: Ablation, runs: pd.DataFrame, dataset: str) -> Limits:
     for variant in ablation.variants[dataset]:
         of_variant = finished(select(runs, ablation.study, dataset, variant))
         if len(of_variant):
-            values[variant] = of_variant["nll"].to_numpy()
+            values[variant] = column_in_unit(of_variant, "nll").to_numpy()
     if not values:
         return Limits(low=0.0, high=1.0, above=())
     best_first = sorted(values, key=lambda variant: float(values[variant].mean()))
@@ -168,7 +168,7 @@ def _draw_nll(
         colour = styles[row["variant"]].colour
         of_variant = select(runs, row["study"], row["dataset"], row["variant"])
         diverged = is_diverged(of_variant)
-        seeds = of_variant.loc[~diverged, "nll"].to_numpy()
+        seeds = column_in_unit(finished(of_variant), "nll").to_numpy()
         is_above = row["variant"] in limits.above
         ax.plot(
             np.full(diverged.sum(), x - (0.3 if is_above else 0.0)),
@@ -208,7 +208,7 @@ def _draw_nll(
                 ax.errorbar(
                     x + shift,
                     row["nll_mean"],
-                    yerr=row["nll_standard_error"],
+                    yerr=row["nll_interval_95"],
                     fmt="_",
                     color=colour,
                     markersize=9,
@@ -307,7 +307,8 @@ def _note(table: pd.DataFrame, has_above: bool) -> str:
     sentences = []
     if many > 1:
         sentences += [
-            f"Dots: seeds (n = {count}); bars: mean ± standard error.",
+            f"Dots: seeds (n = {count}); bars: mean and 95 % interval (Student's t), cut at the "
+            "panel's edge.",
             "Curves: EMA weights, mean and range over the seeds.",
         ]
     elif many == 1:

@@ -31,7 +31,7 @@ def draw(ablation: Ablation, results: StudyResults) -> Figure:
             ax.barh(
                 places,
                 bars[f"{name}_mean"],
-                xerr=bars[f"{name}_standard_error"].fillna(0.0),
+                xerr=bars[f"{name}_interval_95"].fillna(0.0),
                 height=0.9 * thickness,
                 color=colour,
                 capsize=2.5,
@@ -43,4 +43,4 @@ def draw(ablation: Ablation, results: StudyResults) -> Figure:
     axes[0].set_yticks([place + middle for place in range(len(datasets))], datasets)
     axes[0].invert_yaxis()
     handles, _ = axes[0].get_legend_handles_labels()
-    return finish(figure, "Mean ± standard error over the runs.", handles)
+    return finish(figure, "Mean and 95 % interval over the runs (Student's t).", handles)

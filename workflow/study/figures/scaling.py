@@ -26,7 +26,11 @@ def draw(ablation: Ablation, results: StudyResults) -> Figure:
         _draw_panel(ax, table[table["dataset"] == dataset], scaling)
         ax.set_title(dataset)
     handles, _ = axes[0].get_legend_handles_labels()
-    return finish(figure, "Mean ± standard error over the seeds; averaged weights.", handles)
+    note = (
+        "Mean and 95 % interval over the seeds (Student's t), cut at the panel's edge; averaged "
+        "weights."
+    )
+    return finish(figure, note, handles)
 
 
 def _draw_panel(ax: Axes, rows: pd.DataFrame, scaling: Scaling) -> None:
@@ -35,7 +39,7 @@ def _draw_panel(ax: Axes, rows: pd.DataFrame, scaling: Scaling) -> None:
         ax.errorbar(
             line[scaling.x],
             line["valid_nll_mean"],
-            yerr=line["valid_nll_standard_error"].fillna(0.0),
+            yerr=line["valid_nll_interval_95"].fillna(0.0),
             marker="o",
             markersize=4,
             capsize=2.5,

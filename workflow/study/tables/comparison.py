@@ -1,19 +1,21 @@
 """The table of an ablation: its variants compared, beside what the paper published."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from model.table import Table, column
-from study.comparing.comparison import Row, compare
+from study.comparing.comparison import compare
 from study.comparing.published import PAPER
 from study.planning.ablation import Ablation
 from study.results import StudyResults
+from study.tables.columns import mean_columns
 from study.tables.latex import latex_table
-from study.tables.markdown import format_interval, format_value, with_caption
+from study.tables.markdown import decimals, format_value, with_caption
 from study.unit import UNIT_LABEL
 
 # fmt: off
@@ -24,7 +26,8 @@ TABLE = Table(
     "the paper's values (`workflow/study/comparing/falck2022.csv`) beside ours, and the paper's "
     "further methods as rows of origin `published`. A standard error needs two values. Differences "
     "are variant minus baseline, paired by seed, so a negative one means that the variant is "
-    "better. NLLs are of the averaged weights on the whole test set.",
+    "better; one is decided if its 95 % interval over seeds leaves out 0. NLLs are of the averaged "
+    "weights on the whole test set.",
     columns=[
         column("study", pa.string(), "study"),
         column("ablation", pa.string(), "ablation"),
@@ -36,27 +39,25 @@ TABLE = Table(
         column("num_latents", pa.int64(), "scalar latent variables per image"),
         column("num_seeds", pa.int64(), "finished runs: what the means are over"),
         column("num_diverged", pa.int64(), "further runs, diverged: in no mean"),
-        column("nll_mean", pa.float64(), "one-sample bound on the test NLL, mean over seeds",
+        column("unit", pa.string(), "nats (per image) or bits/dim: unit of the NLLs of this row"),
+        *mean_columns("nll", "one-sample bound on the test NLL", "the column unit"),
+        column("nll_evaluation_error", pa.float64(),
+               "standard error of nll_mean over test images: of the evaluation, not of training",
                "the column unit"),
-        column("nll_standard_error", pa.float64(), "its standard error over seeds (ddof 1)",
+        *mean_columns("nll_difference", "NLL minus the baseline's, paired by seed",
+                      "the column unit"),
+        column("nll_difference_evaluation_error", pa.float64(),
+               "standard error of nll_difference_mean over the test images, paired by image",
                "the column unit"),
-        column("nll_interval_95", pa.float64(), "half width of its 95 % interval (Student's t)",
-               "the column unit"),
-        column("unit", pa.string(), "nats (per image) or bits/dim"),
-        column("nll_difference_mean", pa.float64(), "NLL minus the baseline's, mean over pairs",
-               "the column unit"),
-        column("nll_difference_standard_error", pa.float64(), "its standard error over pairs",
-               "the column unit"),
+        column("nll_difference_is_decided", pa.bool_(),
+               "whether its 95 % interval over seeds leaves out 0; null below two pairs"),
         column("num_pairs", pa.int64(), "seeds finished by variant and baseline; 0 for itself"),
-        column("iw_nll_mean", pa.float64(), "importance-weighted bound, mean over seeds",
-               "the column unit"),
-        column("iw_nll_standard_error", pa.float64(), "its standard error over seeds",
-               "the column unit"),
+        *mean_columns("iw_nll", "importance-weighted bound", "the column unit"),
         column("importance_samples", pa.int64(), "samples K of the importance-weighted bound"),
-        column("rate_nats_mean", pa.float64(), "rate, mean over seeds", "nats per image"),
-        column("rate_nats_standard_error", pa.float64(), "its standard error over seeds",
-               "nats per image"),
+        *mean_columns("rate_nats", "rate", "nats per image"),
         column("rate_share", pa.float64(), "mean rate / mean NLL, both in nats"),
+        column("has_unused_latents", pa.bool_(),
+               "rate below 1 nat: variants of latents, cells and skips cannot differ"),
         column("dataset_version", pa.string(), "version of the dataset"),
         column("num_images", pa.int64(), "test images that each run's NLL is the mean of"),
         column("likelihood_dims", pa.int64(), "pixel values per image that the likelihood covers"),
@@ -79,18 +80,21 @@ TABLE = Table(
 
 def rows(ablation: Ablation, results: StudyResults, *, is_partial: bool = False) -> pd.DataFrame:
     """One row per dataset and variant; raises ResultError (study.comparing.comparison)."""
-    compared = compare(
-        ablation, results.table("runs"), results.table("timings"), is_partial=is_partial
-    )
+    compared = compare(ablation, results, is_partial=is_partial)
     integers = [field.name for field in TABLE.schema if field.type == pa.int64()]
     frame = pd.DataFrame(compared, columns=TABLE.schema.names)
-    return frame.astype(dict.fromkeys(integers, "Int64"))
+    booleans = [field.name for field in TABLE.schema if field.type == pa.bool_()]
+    return frame.astype(dict.fromkeys(integers, "Int64") | dict.fromkeys(booleans, "boolean"))
 
 
 # --- For reading ----------------------------------------------------------------------------------
 
+Row = Mapping[Hashable, Any]  # of a data frame
 MISSING = "…"  # a cell of a partial table whose runs have not finished
 DIVERGED = "×"
+NOT_DECIDED = " ?"
+INTERVAL = "± half the 95 % interval over seeds (Student's t)"
+UNUSED = " ‡"
 
 
 def _always(_frame: pd.DataFrame) -> bool:
@@ -114,8 +118,21 @@ def _joined(frame: pd.DataFrame, name: str) -> str:
 def _difference(row: Row) -> str:
     if row["variant"] == row["baseline"]:
         return "–"
-    error = row["nll_difference_standard_error"]
-    return format_value(row["nll_difference_mean"], error, row["unit"], sign="+")
+    half_width = row["nll_difference_interval_95"]
+    text = format_value(row["nll_difference_mean"], half_width, row["unit"], sign="+")
+    is_open = isfinite(half_width) and not row["nll_difference_is_decided"]
+    return f"{text}{NOT_DECIDED}" if is_open else text
+
+
+def _evaluation_error(row: Row) -> str:
+    """Of the mean, and of the difference: "0.24 / 0.05"."""
+    unit = row["unit"]
+    errors = (row["nll_evaluation_error"], row["nll_difference_evaluation_error"])
+    return " / ".join(f"{e:.{decimals(e, unit)}f}" for e in errors if isfinite(e))
+
+
+def _rate(row: Row) -> str:
+    return f"{row['rate_nats_mean']:,.1f}{UNUSED if row['has_unused_latents'] else ''}"
 
 
 def _seeds(row: Row) -> str:
@@ -171,7 +188,7 @@ _COLUMNS = [
     _Column(
         name="test NLL",
         detail=_unit_of,
-        text=lambda row: format_value(row["nll_mean"], row["nll_standard_error"], row["unit"]),
+        text=lambda row: format_value(row["nll_mean"], row["nll_interval_95"], row["unit"]),
         needs_a_finished_run=True,
     ),
     _Column(
@@ -181,17 +198,21 @@ _COLUMNS = [
         needs_a_finished_run=True,
     ),
     _Column(
+        name="evaluation error",
+        detail=lambda _frame: "of NLL / of difference",
+        text=_evaluation_error,
+        needs_a_finished_run=True,
+    ),
+    _Column(
         name="IW bound",
         detail=lambda frame: f"K = {_joined(frame, 'importance_samples').replace(' /', ',')}",
-        text=lambda row: format_value(
-            row["iw_nll_mean"], row["iw_nll_standard_error"], row["unit"]
-        ),
+        text=lambda row: format_value(row["iw_nll_mean"], row["iw_nll_interval_95"], row["unit"]),
         needs_a_finished_run=True,
     ),
     _Column(
         name="rate",
         detail=lambda _frame: "nats per image",
-        text=lambda row: f"{row['rate_nats_mean']:,.1f}",
+        text=_rate,
         needs_a_finished_run=True,
     ),
     _Column(
@@ -200,13 +221,6 @@ _COLUMNS = [
         text=lambda row: row["unit"],
         published=lambda row: row["unit"],
         is_shown=lambda frame: not _unit_of(frame),
-    ),
-    _Column(
-        name="95 % interval",
-        detail=lambda _frame: "of NLL",
-        text=lambda row: format_interval(row["nll_mean"], row["nll_interval_95"], row["unit"]),
-        needs_a_finished_run=True,
-        is_shown=_has_published,
     ),
     _Column(
         name="paper",
@@ -261,19 +275,31 @@ def caption(ablation: Ablation, frame: pd.DataFrame) -> str:
     if ablation.description:
         sentences.append(f"{ablation.description.rstrip('.')}.")
     sentences += [
-        "Test NLL: one-sample ELBO, averaged weights (EMA), lower is better; mean"
-        + (" ± standard error over the seeds" if (frame["num_seeds"] > 1).any() else "")
+        "Test NLL: one-sample ELBO, averaged weights (EMA), lower is better"
+        + (f"; mean {INTERVAL}" if (frame["num_seeds"] > 1).any() else "; one seed")
         + ".",
-        f"Difference: NLL minus that of {_joined(frame, 'baseline')}, paired by seed.",
+        f"Difference: NLL minus that of {_joined(frame, 'baseline')}, paired by seed"
+        + (f", {INTERVAL}" if (frame["num_pairs"] > 1).any() else "")
+        + ".",
+        "Evaluation error: standard error over the test images, of the difference paired by image; "
+        "it says nothing of other trainings.",
         "IW bound: importance-weighted bound with K samples.",
     ]
+    if (frame["nll_difference_is_decided"] == False).any():  # noqa: E712, it may be null
+        sentences.append("? marks a difference that is not decided: its interval holds 0.")
+    if (frame["num_seeds"] == 1).any():
+        sentences.append("With one seed there is no interval, and no difference is decided.")
+    if frame["has_unused_latents"].any():
+        sentences.append(
+            "‡ marks a rate below 1 nat: no latent is used, so variants of latents, cells and "
+            "skips cannot differ."
+        )
     if (frame["num_diverged"] > 0).any():
         sentences.append("× marks diverged runs, which no mean includes.")
     if _has_published(frame):
         sentences += [
             f"Paper: {PAPER}, {ablation.source}, an upper bound where it says ≤; its estimator is "
             "not stated.",
-            "95 % interval: Student's t over the seeds.",
         ]
     if not frame["published_is_comparable"].all():
         sentences.append("† another version of the dataset: not comparable.")

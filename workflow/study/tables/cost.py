@@ -1,12 +1,17 @@
 """The table `{ablation}-cost`: time and memory of training each variant."""
 
+from collections.abc import Hashable, Mapping
+from math import isfinite
+
 import pandas as pd
 import pyarrow as pa
 
 from model.table import Table, column
 from study.comparing.selection import select
+from study.comparing.statistics import mean_and_interval
 from study.planning.ablation import Ablation
 from study.results import StudyResults
+from study.tables.columns import mean_columns
 from study.tables.identity import NAMES
 from study.tables.markdown import with_caption
 
@@ -19,16 +24,9 @@ TABLE = Table(
         column("dataset", pa.string(), "dataset"),
         column("variant", pa.string(), "variant, in display order"),
         column("num_runs", pa.int64(), "runs that the means are over"),
-        column(
-            "iteration_ms_mean",
-            pa.float64(),
-            "time per iteration, with validation and saving",
-            "ms",
-        ),
-        column("iteration_ms_standard_error", pa.float64(), "its standard error over runs"),
+        *mean_columns("iteration_ms", "time per iteration, with validation and saving", "ms"),
         column("iteration_ms_ratio", pa.float64(), "its ratio to the first variant's"),
-        column("peak_memory_mb_mean", pa.float64(), "peak memory of the GPU, or process", "10^6 B"),
-        column("peak_memory_mb_standard_error", pa.float64(), "its standard error over runs"),
+        *mean_columns("peak_memory_mb", "peak memory of the GPU, or process", "10^6 B"),
         column("peak_memory_ratio", pa.float64(), "its ratio to the first variant's"),
         column("device", pa.string(), "GPUs, or CPUs, that the runs were trained on"),
     ],
@@ -55,8 +53,7 @@ def rows(ablation: Ablation, results: StudyResults) -> pd.DataFrame:
                 ("iteration_ms", "iteration_ms_ratio"),
                 ("peak_memory_mb", "peak_memory_ratio"),
             ):
-                row[f"{name}_mean"] = of_variant[name].mean()
-                row[f"{name}_standard_error"] = of_variant[name].sem()
+                row |= mean_and_interval(name, of_variant[name])
                 row[ratio] = of_variant[name].mean() / baseline[name].mean()
             rows.append(row)
     return pd.DataFrame(rows, columns=TABLE.schema.names)
@@ -70,9 +67,9 @@ def to_markdown(_ablation: Ablation, frame: pd.DataFrame) -> str:
             row["variant"],
             str(row["num_runs"]),
             row["device"],
-            f"{row['iteration_ms_mean']:,.1f}",
+            _with_interval(row, "iteration_ms", 1),
             f"{row['iteration_ms_ratio']:.2f}",
-            f"{row['peak_memory_mb_mean']:,.0f}",
+            _with_interval(row, "peak_memory_mb", 0),
             f"{row['peak_memory_ratio']:.2f}",
         ]
         for row in frame.to_dict("records")
@@ -82,8 +79,14 @@ def to_markdown(_ablation: Ablation, frame: pd.DataFrame) -> str:
     return with_caption(_CAPTION, headings, cells, num_left=4)
 
 
+def _with_interval(row: Mapping[Hashable, float], name: str, digits: int) -> str:
+    half_width = row[f"{name}_interval_95"]
+    interval = f" ± {half_width:,.{digits}f}" if isfinite(half_width) else ""
+    return f"{row[f'{name}_mean']:,.{digits}f}{interval}"
+
+
 _CAPTION = (
-    "Cost of training, means over the runs; ratios to the first variant of each dataset. An "
-    "iteration's time includes validation and saving. Memory is the GPU's, or on a CPU all of "
-    "the process's, with what PyTorch itself takes."
+    "Cost of training, means ± half of their 95 % intervals over the runs (Student's t); ratios to "
+    "the first variant of each dataset. An iteration's time includes validation and saving. Memory "
+    "is the GPU's, or on a CPU all of the process's, with what PyTorch itself takes."
 )

@@ -20,7 +20,7 @@ def with_caption(
 
 
 def decimals(uncertainty: float, unit: str) -> int:
-    """Decimals to show: up to the standard error's first digit (its second, if the first is 1)."""
+    """Decimals to show: up to the uncertainty's first digit (its second, if the first is 1)."""
     if not isfinite(uncertainty) or uncertainty <= 0:
         return DEFAULT_DECIMALS[unit]
     exponent = floor(log10(uncertainty))
@@ -29,18 +29,10 @@ def decimals(uncertainty: float, unit: str) -> int:
 
 
 def format_value(value: float, uncertainty: float, unit: str, sign: str = "") -> str:
-    """A mean and its standard error for reading, "80.14 ± 0.03"; "" for NaN."""
+    """A mean and its uncertainty for reading, "80.14 ± 0.03"; "" for NaN."""
     if not isfinite(value):
         return ""
     digits = decimals(uncertainty, unit)
     # A hyphen is no minus sign.
     text = f"{value:{sign}.{digits}f}".replace("-", "−")
     return text if not isfinite(uncertainty) else f"{text} ± {uncertainty:.{digits}f}"
-
-
-def format_interval(value: float, half_width: float, unit: str) -> str:
-    """An interval for reading, "80.05 to 80.23"; "" for NaN."""
-    if not (isfinite(value) and isfinite(half_width)):
-        return ""
-    digits = decimals(half_width, unit)
-    return f"{value - half_width:.{digits}f} to {value + half_width:.{digits}f}"

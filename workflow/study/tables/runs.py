@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from model.config import ModelConfig, TrainConfig, descriptions
 from model.table import Table, column
 from study.collecting.run_result import RunResult
-from study.unit import bits_per_dim, in_unit
+from study.unit import bits_per_dim
 
 Value = Callable[[RunResult], Any]
 
@@ -20,27 +20,18 @@ Value = Callable[[RunResult], Any]
 def _nll(
     name: str, description: str, nats: Callable[[RunResult], float | None]
 ) -> list[tuple[pa.Field, Value]]:
-    """An NLL in the unit of its likelihood, and in both."""
+    """An NLL, or an error of one, in nats and in bits per dimension.
 
-    def converted(
-        convert: Callable[[float, ModelConfig], float],
-    ) -> Value:
-        def value(run: RunResult) -> float | None:
-            found = nats(run)
-            return None if found is None else convert(found, run.config.model)
+    There is no column in the unit of each dataset: its mean over datasets would mix both.
+    """
 
-        return value
-
-    def to_unit(nll: float, model: ModelConfig) -> float:
-        return in_unit(nll, model.unit, model.likelihood_dims)
+    def bits(run: RunResult) -> float | None:
+        found = nats(run)
+        return None if found is None else bits_per_dim(found, run.config.model.likelihood_dims)
 
     return [
-        (column(name, pa.float64(), description, "the column unit"), converted(to_unit)),
         (column(f"{name}_nats", pa.float64(), description, "nats per image"), nats),
-        (
-            column(f"{name}_bits_per_dim", pa.float64(), description, "bits/dim"),
-            converted(lambda nll, model: bits_per_dim(nll, model.likelihood_dims)),
-        ),
+        (column(f"{name}_bits_per_dim", pa.float64(), description, "bits/dim"), bits),
     ]
 
 
@@ -86,10 +77,13 @@ _COLUMNS: list[tuple[pa.Field, Value]] = [
     (column("status", pa.string(), "finished or diverged"), lambda run: run.training["status"]),
     (column("config_hash", pa.string(), "hash of the config; equal hash, equal weights"),
      lambda run: run.config.hash),
-    (column("unit", pa.string(), "unit of nll, iw_nll and valid_nll: nats (per image) or bits/dim"),
+    (column("unit", pa.string(), "unit in which the NLL is reported: nats (per image) or bits/dim"),
      lambda run: run.config.model.unit),
     *_nll("nll", "one-sample bound on the test NLL, mean over images",
           lambda run: run.mean("nll_nats")),
+    *_nll("nll_evaluation_error",
+          "standard error of the NLL over test images: of the evaluation, not of training",
+          lambda run: run.standard_error("nll_nats")),
     (column("rate_nats", pa.float64(), "rate: KL of all layers, mean over test images",
             "nats per image"),
      lambda run: run.mean("rate_nats")),

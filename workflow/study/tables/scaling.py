@@ -11,8 +11,11 @@ import pyarrow as pa
 
 from model.table import ResultError, Table, column
 from study.comparing.selection import finished, select
+from study.comparing.statistics import mean_and_interval
 from study.planning.ablation import Ablation
 from study.results import StudyResults
+from study.tables.columns import mean_columns
+from study.unit import column_in_unit
 
 MULTIPLES = ("blocks", "repeats", "zdim_multiple")  # of x1, where all of them are 1
 
@@ -53,18 +56,7 @@ TABLE = Table(
         column("num_latents", pa.int64(), "scalar latent variables per image"),
         column("stochastic_depth", pa.int64(), "stochastic layers: applied top-down blocks"),
         column("num_seeds", pa.int64(), "finished runs: what the means are over"),
-        column(
-            "valid_nll_mean",
-            pa.float64(),
-            "last validation NLL, averaged weights, mean over seeds",
-            "the column unit",
-        ),
-        column(
-            "valid_nll_standard_error",
-            pa.float64(),
-            "its standard error over seeds",
-            "the column unit",
-        ),
+        *mean_columns("valid_nll", "last validation NLL, averaged weights", "the column unit"),
         column("unit", pa.string(), "nats (per image) or bits/dim"),
     ],
 )
@@ -85,15 +77,15 @@ def rows(ablation: Ablation, results: StudyResults) -> pd.DataFrame:
     for dataset, variants in ablation.variants.items():
         for variant in variants:
             of_variant = select(runs, ablation.study, dataset, variant)
-            first, valid_nll = of_variant.iloc[0], finished(of_variant)["valid_nll"]
+            first = of_variant.iloc[0]
+            valid_nll = column_in_unit(finished(of_variant), "valid_nll")
             row = {
                 **{name: first[name] for name in ("study", "dataset", "variant", "unit")},
                 **{name: first[name] for name in ("num_parameters", "num_latents")},
                 "stochastic_depth": first["stochastic_depth"],
                 "applications": first["blocks"] * first["repeats"],
                 "num_seeds": len(valid_nll),
-                "valid_nll_mean": valid_nll.mean(),
-                "valid_nll_standard_error": valid_nll.sem(),
+                **mean_and_interval("valid_nll", valid_nll),
             }
             rows += [
                 row | {"series": field}
