@@ -133,7 +133,7 @@ def test_a_difference_of_two_seeds_may_look_decided_and_is_not(tmp_path: Path) -
     assert pd.isna(table.loc["x1", "nll_difference_is_decided"])
     assert write_output(tmp_path) == 0
     markdown = (tmp_path / "tables/sharing.md").read_text()
-    assert "−0.17 ± 0.19 ?" in markdown
+    assert "−0.170 ± 0.191 ?" in markdown
     assert "? marks a difference that is not decided" in markdown
 
 
@@ -208,10 +208,10 @@ def test_markdown_is_for_reading(results: Path) -> None:
     markdown = to_markdown(ablation_of(results), compared(results))
     lines = [re.split(r" *\| *", line) for line in markdown.splitlines() if line.startswith("|")]
     (r5,) = (line for line in lines if "r5" in line)
-    assert "79.1 ± 0.2" in r5
+    assert "79.11 ± 0.22" in r5
     assert "−1.04 ± 0.15" in r5
     assert "106,689" in r5
-    assert any("2 + 1 ×" in line and "96 ± 6" in line for line in lines)
+    assert any("2 + 1 ×" in line and "95.5 ± 6.4" in line for line in lines)
     assert any("0 + 3 ×" in line and line.count("×") == 5 for line in lines)
     assert "unit (of NLL)" in lines[0]  # the datasets' units differ
     stated = ["fake", "Blocks applied r times.", "(EMA)", "50 test images", "scikit-learn-1"]
@@ -224,7 +224,7 @@ def test_latex_is_escaped_and_closed(results: Path) -> None:
     assert latex.isascii()
     assert r"normalised\_rms" in latex
     assert r"sharing \& 100 \% more" in latex
-    assert r"79.1 $\pm$ 0.2" in latex
+    assert r"79.11 $\pm$ 0.22" in latex
     assert [latex.count(r) for r in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 2, 1]
     opened, closed = (re.findall(rf"\\{word}{{(\w+)}}", latex) for word in ("begin", "end"))
     assert opened == closed[::-1] == ["table", "tabular"]
@@ -258,25 +258,28 @@ def test_writing_again_gives_the_same_bytes(results: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "uncertainty", "expected"),
+    ("value", "half_width", "standard_error", "expected"),
     [
-        (80.1432, 0.031, "80.14 ± 0.03"),
-        (80.1432, 0.0131, "80.143 ± 0.013"),
-        (80.1432, 0.31, "80.1 ± 0.3"),
-        (103.4, 12.2, "103 ± 12"),
-        (2.87123, 0.00042, "2.8712 ± 0.0004"),
-        (80.1432, np.nan, "80.14"),
-        (np.nan, np.nan, ""),
-        (80.0, 0.0, "80.00 ± 0.00"),
+        (80.1432, 0.13, 0.031, "80.14 ± 0.13"),
+        (80.1432, 0.0564, 0.0131, "80.143 ± 0.056"),
+        (80.1432, 1.33, 0.31, "80.1 ± 1.3"),
+        (103.4, 52.5, 12.2, "103 ± 52"),
+        (2.87123, 0.00181, 0.00042, "2.8712 ± 0.0018"),
+        (80.1432, np.nan, np.nan, "80.14"),
+        (np.nan, np.nan, np.nan, ""),
+        (80.0, 0.0, 0.0, "80.00 ± 0.00"),
+        (-0.36, 4.8, 0.38, "−0.4 ± 4.8"),
     ],
 )
-def test_digits_follow_the_standard_error(value: float, uncertainty: float, expected: str) -> None:
-    assert format_value(value, uncertainty, "nats") == expected
+def test_digits_follow_the_standard_error(
+    value: float, half_width: float, standard_error: float, expected: str
+) -> None:
+    assert format_value(value, half_width, standard_error, "nats") == expected
 
 
 def test_difference_has_a_sign() -> None:
-    assert format_value(-0.5, 0.03, "nats", sign="+") == "−0.50 ± 0.03"
-    assert format_value(0.5, np.nan, "bits/dim", sign="+") == "+0.500"
+    assert format_value(-0.5, 0.13, 0.03, "nats", sign="+") == "−0.50 ± 0.13"
+    assert format_value(0.5, np.nan, np.nan, "bits/dim", sign="+") == "+0.500"
     assert decimals(np.nan, "bits/dim") == 3
 
 
@@ -364,7 +367,7 @@ def test_the_papers_values_stand_beside_ours(tmp_path: Path) -> None:
     assert (nvae["origin"], nvae["published_nll"]) == ("published", 78.01)
     assert isnan(nvae["nll_mean"])
     markdown = (tmp_path / "tables" / "sharing.md").read_text()
-    for shown in ["≤ 80.14", "+0.06", "NVAE (paper)", "33m", "80.0 ± 1.3", "table1"]:
+    for shown in ["≤ 80.14", "+0.06", "NVAE (paper)", "33m", "80.00 ± 1.27", "table1"]:
         assert shown in markdown, shown
     assert r"$\le$ 79.98" in (tmp_path / "tables" / "sharing.tex").read_text()
 
@@ -405,7 +408,7 @@ def test_partial_tables_mark_what_has_not_finished(
     directory = tmp_path / "tiny" / "partial"
     markdown = (directory / "resolutions.md").read_text()
     (x1, single) = (line for line in markdown.splitlines() if line.startswith("| digits"))
-    assert "80 ± 6" in x1
+    assert "80.5 ± 6.4" in x1
     assert single.count("…") >= 6
     assert "… marks what has not finished" in markdown
     assert not (tmp_path / "tiny" / "tables").exists()

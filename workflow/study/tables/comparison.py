@@ -115,13 +115,20 @@ def _joined(frame: pd.DataFrame, name: str) -> str:
     return " / ".join(map(str, dict.fromkeys(frame[name].dropna())))
 
 
+def _mean(row: Row, name: str, sign: str = "") -> str:
+    """A mean over seeds with half its interval, in the row's unit."""
+    mean, half_width, error = (
+        row[f"{name}_{statistic}"] for statistic in ("mean", "interval_95", "standard_error")
+    )
+    return format_value(mean, half_width, error, row["unit"], sign)
+
+
 def _difference(row: Row) -> str:
     if row["variant"] == row["baseline"]:
         return "–"
-    half_width = row["nll_difference_interval_95"]
-    text = format_value(row["nll_difference_mean"], half_width, row["unit"], sign="+")
-    is_open = isfinite(half_width) and not row["nll_difference_is_decided"]
-    return f"{text}{NOT_DECIDED}" if is_open else text
+    text = _mean(row, "nll_difference", sign="+")
+    has_interval = isfinite(row["nll_difference_interval_95"])
+    return f"{text}{NOT_DECIDED}" if has_interval and not row["nll_difference_is_decided"] else text
 
 
 def _evaluation_error(row: Row) -> str:
@@ -188,7 +195,7 @@ _COLUMNS = [
     _Column(
         name="test NLL",
         detail=_unit_of,
-        text=lambda row: format_value(row["nll_mean"], row["nll_interval_95"], row["unit"]),
+        text=lambda row: _mean(row, "nll"),
         needs_a_finished_run=True,
     ),
     _Column(
@@ -206,7 +213,7 @@ _COLUMNS = [
     _Column(
         name="IW bound",
         detail=lambda frame: f"K = {_joined(frame, 'importance_samples').replace(' /', ',')}",
-        text=lambda row: format_value(row["iw_nll_mean"], row["iw_nll_interval_95"], row["unit"]),
+        text=lambda row: _mean(row, "iw_nll"),
         needs_a_finished_run=True,
     ),
     _Column(
@@ -232,7 +239,7 @@ _COLUMNS = [
     _Column(
         name="ours − paper",
         detail=lambda _frame: "NLL",
-        text=lambda row: format_value(row["nll_minus_published"], nan, row["unit"], "+"),
+        text=lambda row: format_value(row["nll_minus_published"], nan, nan, row["unit"], "+"),
         needs_a_finished_run=True,
         is_shown=_has_published,
     ),

@@ -19,20 +19,26 @@ def with_caption(
     return f"{caption}\n\n{body}\n"
 
 
-def decimals(uncertainty: float, unit: str) -> int:
-    """Decimals to show: up to the uncertainty's first digit (its second, if the first is 1)."""
-    if not isfinite(uncertainty) or uncertainty <= 0:
+def decimals(standard_error: float, unit: str) -> int:
+    """Decimals to show: up to the standard error's first digit (its second, if the first is 1)."""
+    if not isfinite(standard_error) or standard_error <= 0:
         return DEFAULT_DECIMALS[unit]
-    exponent = floor(log10(uncertainty))
-    leading_one = uncertainty < 2 * 10**exponent
+    exponent = floor(log10(standard_error))
+    leading_one = standard_error < 2 * 10**exponent
     return min(max(leading_one - exponent, 0), 5)
 
 
-def format_value(value: float, uncertainty: float, unit: str, sign: str = "") -> str:
-    """A mean and its uncertainty for reading, "80.14 ± 0.03"; "" for NaN."""
+def format_value(
+    value: float, half_width: float, standard_error: float, unit: str, sign: str = ""
+) -> str:
+    """A mean and half its interval for reading, "80.14 ± 0.13"; "" for NaN.
+
+    The standard error decides the digits: the interval of two seeds is so wide that it would leave
+    none of the mean's.
+    """
     if not isfinite(value):
         return ""
-    digits = decimals(uncertainty, unit)
+    digits = decimals(standard_error, unit)
     # A hyphen is no minus sign.
     text = f"{value:{sign}.{digits}f}".replace("-", "−")
-    return text if not isfinite(uncertainty) else f"{text} ± {uncertainty:.{digits}f}"
+    return text if not isfinite(half_width) else f"{text} ± {half_width:.{digits}f}"
