@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import yaml
 
+from model.definitions import DEFINITIONS
 from model.network import layout
 from model.network.pooling import check_pooling
 from model.network.resolutions import single_resolution
@@ -300,8 +301,17 @@ class RunConfig:
     dataset: str
     variant: str
     seed: int
+    definitions: int  # the version of what its numbers mean (definitions.py)
     model: ModelConfig
     train: TrainConfig
+
+    def __post_init__(self) -> None:
+        if self.definitions != DEFINITIONS:
+            raise ConfigError(
+                f"the run is of version {self.definitions}, and this code computes version "
+                f"{DEFINITIONS} (model/definitions.py); snakemake makes it again",
+                "definitions",
+            )
 
     @classmethod
     def load(cls, path: Path) -> "RunConfig":
@@ -334,6 +344,7 @@ class RunConfig:
         content = {
             "dataset": self.dataset,
             "seed": self.seed,
+            "definitions": self.definitions,
             "model": _hashed_fields(self.model),
             "train": {k: v for k, v in _hashed_fields(self.train).items() if k not in without},
         }

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from model.config import ModelConfig, RunConfig, TrainConfig
+from model.definitions import DEFINITIONS
 from model.network.hvae import HVAE, HVAEOutput
 
 MULTIPLE_32 = {
@@ -65,7 +66,8 @@ def tiny_run(
         "validate_every": 5,
         "log_every": 4,
     }
-    run = {"dataset": "digits", "variant": "x1", "seed": 0, **differences}
+    run = {"dataset": "digits", "variant": "x1", "seed": 0, "definitions": DEFINITIONS}
+    run |= differences
     return RunConfig(
         **run,
         model=tiny_config(**(model or {})),

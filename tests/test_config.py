@@ -17,6 +17,7 @@ from model.config import (
     TrainConfig,
     descriptions,
 )
+from model.definitions import DEFINITIONS
 
 
 def test_a_run_config_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_hash_without_length_ignores_iterations_only() -> None:
 
 def test_hash_is_the_same_for_ever() -> None:
     """An option added with a default, or a field moved, must not retrain weeks of work."""
-    assert tiny_run().hash == "f0ce70289be8ff8d"
+    assert (DEFINITIONS, tiny_run().hash) == (2, "e526a7e0b8644c22")
     model = tiny_run().model
     assert dataclasses.replace(model, repeats=1) == model
 
@@ -101,6 +102,18 @@ def test_what_cannot_work_in_a_file_is_named_with_its_place(tmp_path: Path) -> N
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match=r"config\.yaml: model\.width: must be positive, not 0$"):
+        RunConfig.load(path)
+
+
+def test_a_run_of_another_version_of_the_definitions_is_refused(tmp_path: Path) -> None:
+    """Its numbers mean something else: neither continued nor evaluated by this code."""
+    path = tmp_path / "config.yaml"
+    run = tiny_run()
+    path.write_text(run.dump().replace(f"definitions: {DEFINITIONS}", "definitions: 1"))
+    with pytest.raises(ConfigError, match=r"definitions: the run is of version 1, and this code"):
+        RunConfig.load(path)
+    path.write_text(run.dump().replace(f"definitions: {DEFINITIONS}\n", ""))
+    with pytest.raises(ConfigError, match=r"definitions is missing"):
         RunConfig.load(path)
 
 

@@ -11,6 +11,7 @@ import yaml
 from examples import BINARY, MULTIPLE_32, RGB
 
 from model.config import ModelConfig, RunConfig, TrainConfig
+from model.definitions import DEFINITIONS
 from model.measurement.bounds import TABLE as TEST
 from model.training.history import TABLE as HISTORY
 from study.__main__ import main
@@ -74,7 +75,14 @@ def write_run(
     """Write what training and evaluation leave in a run directory; `nll` is in the run's unit."""
     if config is None:
         model = ModelConfig(**{"width": 32, "zdim": 8, **DATASETS[dataset], **differences})
-        config = RunConfig(dataset=dataset, variant=variant, seed=seed, model=model, train=TRAIN)
+        config = RunConfig(
+            dataset=dataset,
+            variant=variant,
+            seed=seed,
+            definitions=DEFINITIONS,
+            model=model,
+            train=TRAIN,
+        )
     model = config.model
     directory = results / "runs" / dataset / variant / f"seed{seed}"
     directory.mkdir(parents=True)

@@ -309,6 +309,13 @@ def test_versions_of_a_dataset_are_not_compared(results: Path) -> None:
         compared(results, runs)
 
 
+def test_versions_of_the_definitions_are_not_compared(results: Path) -> None:
+    runs = runs_of(results)
+    runs.loc[runs["variant"] == "r5", "definitions"] -= 1
+    with pytest.raises(ResultError, match=r"variants of different definitions are not compared"):
+        compared(results, runs)
+
+
 def test_misspelt_key_of_an_ablation(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = results / "ablations" / "sharing.yaml"
     path.write_text(path.read_text().replace("title:", "titel:"))

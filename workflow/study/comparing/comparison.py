@@ -16,8 +16,9 @@ from study.unit import column_in_unit, in_unit
 Row = dict[str, Any]
 
 USED_RATE_NATS = 1.0  # below this rate no latent says anything of the image
-# Equal for all seeds of a variant; the first four for all variants that are compared.
+# Equal for all seeds of a variant; the first five for all variants that are compared.
 SHARED = (
+    "definitions",
     "unit",
     "dataset_version",
     "num_images",
@@ -27,7 +28,7 @@ SHARED = (
     "num_latents",
     "importance_samples",
 )
-COMPARABLE = SHARED[:4]
+COMPARABLE = SHARED[:5]
 
 
 def compare(ablation: Ablation, results: StudyResults, *, is_partial: bool = False) -> list[Row]:

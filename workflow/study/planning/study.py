@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model.config import EvaluateConfig, ModelConfig, ProbeConfig, RunConfig, TrainConfig
+from model.definitions import DEFINITIONS
 from model.validation import ConfigError, validated
 from study.planning.ablation import Ablation
 from study.planning.config_file import ConfigFile, Settings
@@ -111,7 +112,12 @@ class Study:
         """The run's fully resolved config; raises ConfigError, one line, if it cannot work."""
         model, train = self._configs_of(run.dataset, run.variant)
         return RunConfig(
-            dataset=run.dataset, variant=run.variant, seed=run.seed, model=model, train=train
+            dataset=run.dataset,
+            variant=run.variant,
+            seed=run.seed,
+            definitions=DEFINITIONS,
+            model=model,
+            train=train,
         )
 
     def evaluate_config(self, dataset: str) -> EvaluateConfig:

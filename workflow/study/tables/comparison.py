@@ -58,6 +58,8 @@ TABLE = Table(
         column("rate_share", pa.float64(), "mean rate / mean NLL, both in nats"),
         column("has_unused_latents", pa.bool_(),
                "rate below 1 nat: variants of latents, cells and skips cannot differ"),
+        column("definitions", pa.int64(),
+               "version of what the numbers mean (model/definitions.py)"),
         column("dataset_version", pa.string(), "version of the dataset"),
         column("num_images", pa.int64(), "test images that each run's NLL is the mean of"),
         column("likelihood_dims", pa.int64(), "pixel values per image that the likelihood covers"),

@@ -77,6 +77,8 @@ _COLUMNS: list[tuple[pa.Field, Value]] = [
     (column("status", pa.string(), "finished or diverged"), lambda run: run.training["status"]),
     (column("config_hash", pa.string(), "hash of the config; equal hash, equal weights"),
      lambda run: run.config.hash),
+    (column("definitions", pa.int64(), "version of what the numbers mean (model/definitions.py)"),
+     lambda run: run.config.definitions),
     (column("unit", pa.string(), "unit in which the NLL is reported: nats (per image) or bits/dim"),
      lambda run: run.config.model.unit),
     *_nll("nll", "one-sample bound on the test NLL, mean over images",
