@@ -82,7 +82,7 @@ class ModelConfig:
     """multiple, or single: all blocks at the image's resolution (resolutions.py)"""
     fourier: Literal["none", "value", "position"] = "none"
     """Fourier features at the input: none, of the pixels' value or position (fourier.py)"""
-    fourier_exponents: tuple[int, ...] = (6, 7)
+    fourier_exponents: tuple[int, ...] = (5, 6)
     """n of the Fourier features' frequencies 2^n, periods per range of values or per image"""
     pooling: str = "average"
     """between resolutions: average, or the low-pass of an orthonormal wavelet (pooling.py)"""
@@ -146,13 +146,14 @@ class ModelConfig:
                 "fourier",
                 "likelihood",
             )
-        # 2^n periods over 256 values, or over image_size pixels: at most half as many as samples.
+        # 2^n periods over 256 values, or image_size pixels: fewer than half as many as samples. At
+        # half, each cosine is that of pi (k + 1/2): 0 everywhere, a dead channel.
         samples = 256 if self.fourier == "value" else self.image_size
-        too_high = [n for n in self.fourier_exponents if 2**n > samples / 2]
+        too_high = [n for n in self.fourier_exponents if 2**n >= samples / 2]
         if too_high:
             raise ConfigError(
-                f"{too_high} of {self.fourier} lie above the Nyquist limit: "
-                f"2^n may be at most {samples // 2}",
+                f"{too_high} of {self.fourier} do not lie below the Nyquist limit: "
+                f"2^n must be less than {samples // 2}",
                 "fourier_exponents",
                 "fourier",
                 "image_size",

@@ -30,7 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "skip, unused blocks": {"skip": "mirror", "encoder": "8x1,8d8,1x3", "decoder": "1x1,8m1,8x1"},
     "resolutions": {"resolutions": "single"},
     "fourier value": {**RGB, "fourier": "value"},
-    "fourier position": {"fourier": "position", "fourier_exponents": (1, 2)},
+    "fourier position": {"fourier": "position", "fourier_exponents": (0, 1)},
     "pooling haar": {"pooling": "haar"},
     "pooling db2": {"pooling": "db2"},
     "gradient_checkpointing": {"gradient_checkpointing": True, "repeats": 2},

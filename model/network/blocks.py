@@ -74,17 +74,32 @@ class Latent:
     def rate_nats(self) -> Tensor:
         """KL(posterior || prior) in nats per image [B]; finite for any finite parameters."""
         log_ratio = self.posterior_log_sigma - self.prior_log_sigma
-        # exp() of a float32 overflows at 88: without the clamps 0 * inf would make a NaN.
-        variance_ratio = (2 * log_ratio).clamp(max=80).exp()
-        distance = self.posterior_mean - self.prior_mean
-        distance = distance * (-self.prior_log_sigma).clamp(max=40).exp()
-        return (0.5 * (variance_ratio + distance.square()) - 0.5 - log_ratio).sum((1, 2, 3))
+        variance_ratio = (2 * log_ratio).clamp(max=LARGEST).exp() * _beyond(2 * log_ratio)
+        distance = self._in_prior_sigmas(self.posterior_mean)
+        return (0.5 * (variance_ratio + distance) - 0.5 - log_ratio).sum((1, 2, 3))
 
     def log_ratio_nats(self, noise: Tensor) -> Tensor:
         """log p(z) - log q(z | x) in nats per image [B], for z drawn with `noise` (z's shape)."""
-        from_prior = (self.z - self.prior_mean) * (-self.prior_log_sigma).clamp(max=40).exp()
-        log_ratio = 0.5 * (noise.square() - from_prior.square())
+        log_ratio = 0.5 * (noise.square() - self._in_prior_sigmas(self.z))
         return (log_ratio + self.posterior_log_sigma - self.prior_log_sigma).sum((1, 2, 3))
+
+    def _in_prior_sigmas(self, x: Tensor) -> Tensor:
+        """The squared distance of x to the prior's mean, over the prior's variance."""
+        log_precision = -self.prior_log_sigma
+        distance = (x - self.prior_mean) * log_precision.clamp(max=LARGEST / 2).exp()
+        return distance.square() * _beyond(2 * log_precision)
+
+
+LARGEST = 80.0  # exp() of a float32 overflows at 88, and 0 * inf would make a NaN
+
+
+def _beyond(x: Tensor) -> Tensor:
+    """What continues exp(x), held constant above LARGEST: 1 below it, then rising towards 2.
+
+    Where exp(x) alone would be constant its gradient would be lost, and the other terms of the KL
+    would push the sigmas of posterior and prior further apart.
+    """
+    return 2 - 1 / (1 + (x - LARGEST).clamp(min=0))
 
 
 class TopDownBlock(nn.Module):

@@ -19,9 +19,9 @@ def num_features(
 def features(images: Tensor, of: Literal["value", "position"], exponents: Sequence[int]) -> Tensor:
     """sin(2 pi f x) and cos(2 pi f x), f = 2^n, of 8-bit pixels [B, C, H, W]; float32 [B, F, H, W].
 
-    `value`: x = (k + 1/2) / 256 for the pixel value k, so that f = 128 still tells even from odd.
-    `position`: x = (i + 1/2) / size along each axis.  Exponents above the Nyquist limit are refused
-    by ModelConfig.
+    `value`: x = (k + 1/2) / 256 for the pixel value k, where f = 128 is the Nyquist limit.
+    `position`: x = (i + 1/2) / size along each axis.  ModelConfig refuses exponents that do not
+    lie below the Nyquist limit.
     """
     batch, _, height, width = images.shape
     if of == "value":

@@ -16,11 +16,11 @@ def skip_sources(
 
     Output 0 is the input convolution's; output k is that of the k-th applied bottom-up block.
     `last` (VDVAE, asynchronous): the last output at the block's resolution.
-    `mirror` (synchronous): the first top-down block of a resolution sees the last bottom-up block,
-    and the last one the first.  Of the K top-down blocks at a resolution, block k = 0 ... K - 1
-    sees bottom-up block floor((K - 1 - k) n / K) of the n that work there and do not pool; where
-    there is none, it sees the state that was pooled to the resolution.  The two depths may differ;
-    if K < n, some bottom-up blocks, the last ones among them, are seen by no top-down block.
+    `mirror` (our reading of the paper's synchronous): the first top-down block of a resolution sees
+    the last bottom-up block.  Of the K top-down blocks at a resolution, block k = 0 ... K - 1 sees
+    bottom-up block n - 1 - floor(k n / K) of the n that work there and do not pool; where there is
+    none, it sees the state that was pooled to the resolution.  The two depths may differ, and every
+    bottom-up block is seen, or works for one that is.
     """
     outputs: dict[int, list[int]] = {image_size: [0]}  # per resolution; what came in first
     applied = [block for block in bottom_up for _ in range(block.repeats)]
@@ -39,5 +39,6 @@ def skip_sources(
         else:
             num_blocks = resolutions.count(resolution)
             block_index = resolutions[:index].count(resolution)
-            sources.append(available[(num_blocks - 1 - block_index) * len(available) // num_blocks])
+            steps_back = block_index * len(available) // num_blocks
+            sources.append(available[len(available) - 1 - steps_back])
     return sources

@@ -1,9 +1,13 @@
 """Fourier features: values against NumPy, channels, and what they leave alone."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 from examples import RGB, tiny_config
 
+from model.config import ConfigError
 from model.network.fourier import features, num_features
 from model.network.hvae import HVAE
 
@@ -19,10 +23,43 @@ def test_features_of_value_are_sines_and_cosines_of_the_pixel() -> None:
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-def test_the_highest_exponent_of_value_tells_even_from_odd() -> None:
-    images = torch.tensor([[[[6, 7]]]], dtype=torch.uint8)
-    sine = features(images, "value", (7,))[0, 0, 0]
-    torch.testing.assert_close(sine, torch.tensor([1.0, -1.0]), atol=1e-4, rtol=0)
+@pytest.mark.parametrize("size", [8, 16, 32, 64])
+def test_no_allowed_exponent_gives_a_dead_channel(size: int) -> None:
+    """NumPy, in float64: at the Nyquist limit a cosine is 0 everywhere; below it nothing is."""
+
+    def amplitudes(samples: int, exponent: int) -> list[float]:
+        x = (np.arange(samples) + 0.5) / samples
+        return [np.ptp(wave(2 * np.pi * 2**exponent * x)) for wave in (np.sin, np.cos)]
+
+    def allows(of: str, exponent: int) -> bool:
+        rgb = {**RGB, "image_size": size, "encoder": f"{size}x1", "decoder": f"{size}x1"}
+        try:
+            tiny_config(**rgb, fourier=of, fourier_exponents=(exponent,))
+        except ConfigError:
+            return False
+        return True
+
+    for of, samples in (("value", 256), ("position", size)):
+        for exponent in range(10):
+            is_alive = 2**exponent <= samples / 2 and min(amplitudes(samples, exponent)) > 0.5
+            assert allows(of, exponent) == is_alive, (of, exponent)
+
+
+def test_variants_of_config_yaml_are_allowed_and_highest() -> None:
+    """Exponents 5, 6 of value; 0, 1 to 3, 4 of position at 8 to 64 pixels."""
+    from study.planning.config_file import ConfigFile
+
+    file = ConfigFile.load(Path(__file__).parents[2] / "config.yaml", "small")
+    position, vdvae = (file.variants[f"{n}fourier-position"] for n in ("", "vdvae-"))
+    found = {
+        8: position.model["fourier_exponents"],
+        16: position.datasets["patches"].model["fourier_exponents"],
+        32: position.datasets["mnist"].model["fourier_exponents"],
+        64: vdvae.datasets["celeba64"].model["fourier_exponents"],
+    }
+    assert {size: tuple(n) for size, n in found.items()} == {
+        size: (int(np.log2(size)) - 3, int(np.log2(size)) - 2) for size in (8, 16, 32, 64)
+    }
 
 
 def test_features_of_position_depend_on_the_pixels_place_only() -> None:
@@ -39,7 +76,7 @@ def test_features_of_position_depend_on_the_pixels_place_only() -> None:
 
 def test_a_model_with_features_has_more_input_channels_and_nothing_else() -> None:
     plain = HVAE(tiny_config())
-    position = HVAE(tiny_config(fourier="position", fourier_exponents=(1, 2)))
+    position = HVAE(tiny_config(fourier="position", fourier_exponents=(0, 1)))
     value = HVAE(tiny_config(**RGB, fourier="value"))
     assert position.bottom_up.in_conv.in_channels == 1 + 8
     assert value.bottom_up.in_conv.in_channels == 3 + 12

@@ -53,7 +53,7 @@ def test_depth_and_latents_count_applications() -> None:
         ({"likelihood_size": 7}, "no centred part"),
         ({"image_channels": 2, "likelihood": "discretised_logistics"}, "is for 3 channels"),
         ({"fourier": "value"}, "constant on binary data .* use fourier: position"),
-        ({"fourier": "position", "fourier_exponents": (2, 3)}, r"\[3\] .* Nyquist"),
+        ({"fourier": "position", "fourier_exponents": (1, 2)}, r"\[2\] .* Nyquist"),
         ({"fourier": "position", "fourier_exponents": ()}, "list of integers"),
     ],
 )

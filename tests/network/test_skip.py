@@ -40,8 +40,23 @@ def test_where_no_block_stays_the_pooled_output_is_seen() -> None:
 def test_mirror_allows_unequal_depths(depths: tuple[int, int]) -> None:
     n, k = depths
     sources = skip_sources(parse(f"8r{n}"), parse(f"8r{k}"), 8, "mirror")
-    assert sources == [1 + floor((k - 1 - i) * n / k) for i in range(k)]
+    assert sources == [n - floor(i * n / k) for i in range(k)]  # outputs are counted from 1
     assert all(1 <= source <= n for source in sources)
+
+
+def test_mirror_leaves_no_bottom_up_block_in_vain() -> None:
+    """By enumeration: the last one is seen, and if K >= n all are, each about as often."""
+    for n in range(1, 13):
+        for k in range(1, 25):
+            sources = skip_sources(parse(f"8r{n}"), parse(f"8r{k}"), 8, "mirror")
+            assert sources[0] == n
+            assert sources == sorted(sources, reverse=True)
+            if k >= n:
+                counts = [sources.count(source) for source in range(1, n + 1)]
+                assert min(counts) >= 1
+                assert max(counts) - min(counts) <= 1
+            if k in (n, 2 * n):  # as the mirror image counted from the other end
+                assert sources == [1 + (k - 1 - i) * n // k for i in range(k)]
 
 
 def test_the_decoder_sees_what_the_sources_say(binary_images: Tensor) -> None:
@@ -56,7 +71,7 @@ def test_the_decoder_sees_what_the_sources_say(binary_images: Tensor) -> None:
         down.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[1]))
     posterior_pass(model, binary_images)
     # 1x2 | 4m1, 4x2 | 8m4, 8x2 against outputs 7, 8 | 4, 5 | 1, 2 (3 and 6 are what was pooled)
-    wanted = [8, 7, 5, 4, 4, 2, 1, 1]
+    wanted = [8, 7, 5, 5, 4, 2, 2, 1]
     assert [s.data_ptr() for s in seen] == [outputs[number - 1].data_ptr() for number in wanted]
 
 

@@ -240,8 +240,8 @@ def test_an_integer_stands_for_a_number() -> None:
         (
             "variants.wide.datasets.colour.model.fourier",
             "position",
-            "variants.wide.datasets.colour.model.fourier: fourier_exponents: [6, 7] of position "
-            "lie above the Nyquist limit: 2^n may be at most 4 "
+            "variants.wide.datasets.colour.model.fourier: fourier_exponents: [5, 6] of position "
+            "do not lie below the Nyquist limit: 2^n must be less than 4 "
             "(variant wide on colour in study second)",
         ),
         (
@@ -295,8 +295,8 @@ def test_an_integer_stands_for_a_number() -> None:
         (
             "variants.of-colour.datasets.colour.model.fourier_exponents",
             [8],
-            "variants.of-colour.datasets.colour.model.fourier_exponents: [8] of value lie above "
-            "the Nyquist limit: 2^n may be at most 128 (variant of-colour on colour)",
+            "variants.of-colour.datasets.colour.model.fourier_exponents: [8] of value do not lie "
+            "below the Nyquist limit: 2^n must be less than 128 (variant of-colour on colour)",
         ),
         (
             "variants.of-no-ablation.model.zdim",

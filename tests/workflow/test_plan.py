@@ -106,7 +106,7 @@ WIDTH_ABLATION = (
             "nvae-cell: {model: {cell: nvea",
             "nvae-cell.model.cell: 'nvea' is none of vdvae, nvae, markov; did you mean 'nvae'?",
         ),
-        ("fourier_exponents: [1, 2]}", "fourier_exponents: [1, 3]}", "above the Nyquist limit"),
+        ("fourier_exponents: [0, 1]}", "fourier_exponents: [0, 2]}", "below the Nyquist limit"),
         ("title: Weight sharing", "titel: Weight sharing", "did you mean 'title'"),
         ("temperatures: [0.5, 1.0]", "temperatures: [1.0, 0.5]", "positive and ascending"),
         ("probe: {num_samples: 100}", "probe: {samples: 100}", "did you mean 'num_samples'"),
