@@ -61,7 +61,7 @@ class DiscretisedLogistics(nn.Module):
         features = covered_pixels(features, self.config)
         logits, means, log_scales, coefficients = self._mixture(features)
         x = covered_pixels(images, self.config).to(means.dtype)
-        x = ((x - 127.5) / 127.5)[:, :, None]  # [B, 3, 1, H, W] in -1 ... 1
+        x = _scaled(x)[:, :, None]  # [B, 3, 1, H, W] in -1 ... 1
         red, green = x[:, 0], x[:, 1]
         means = torch.stack(
             [
@@ -75,21 +75,41 @@ class DiscretisedLogistics(nn.Module):
         return -torch.logsumexp(log_probs + logits.log_softmax(dim=1), dim=1).sum((1, 2))
 
     def decode(self, features: Tensor, generator: Generator) -> Tensor:
-        """Images drawn from the likelihood, uint8 [B, 3, H, W] in 0 ... 255."""
+        """Images drawn from the likelihood, uint8 [B, 3, H, W] in 0 ... 255.
+
+        A logistic variable rounded to the nearest level is the level whose bin it falls in; the
+        outer bins are open, which is the clamp.  Green is drawn given the rounded red, blue given
+        both rounded: `distortion_nats` conditions on 8-bit values.
+        """
         logits, means, log_scales, coefficients = self._mixture(features)
-        uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
-        gumbel = -(-uniform.clamp(1e-5, 1 - 1e-5).log()).log()
+        gumbel = -(-_uniform(logits, generator).log()).log()
         chosen = (logits + gumbel).argmax(dim=1)[:, None, None].expand(-1, 3, 1, -1, -1)
         mean, log_scale, coefficient = (
             parameter.gather(2, chosen)[:, :, 0] for parameter in (means, log_scales, coefficients)
         )
-        u = torch.rand(mean.shape, generator=generator, device=mean.device).clamp(1e-5, 1 - 1e-5)
+        u = _uniform(mean, generator)
         x = mean + log_scale.exp() * (u.log() - (-u).log1p())
-        red = x[:, 0].clamp(-1, 1)
-        green = (x[:, 1] + coefficient[:, 0] * red).clamp(-1, 1)
-        blue = (x[:, 2] + coefficient[:, 1] * red + coefficient[:, 2] * green).clamp(-1, 1)
-        pixels = torch.stack([red, green, blue], dim=1)
-        return (pixels * 127.5 + 127.5).round().to(torch.uint8)
+        red = _level(x[:, 0])
+        green = _level(x[:, 1] + coefficient[:, 0] * _scaled(red))
+        blue = _level(
+            x[:, 2] + coefficient[:, 1] * _scaled(red) + coefficient[:, 2] * _scaled(green)
+        )
+        return torch.stack([red, green, blue], dim=1).to(torch.uint8)
+
+
+def _scaled(levels: Tensor) -> Tensor:
+    """0 ... 255 -> -1 ... 1."""
+    return (levels - 127.5) / 127.5
+
+
+def _level(x: Tensor) -> Tensor:
+    """The nearest of the levels 0 ... 255, whose scaled values are -1 ... 1."""
+    return (x * 127.5 + 127.5).round().clamp(0, 255)
+
+
+def _uniform(like: Tensor, generator: Generator) -> Tensor:
+    """Uniform in (0, 1), of a tensor's shape; `rand` gives multiples of 2^-24, 0 among them."""
+    return torch.rand(like.shape, generator=generator, device=like.device).clamp(min=2**-25)
 
 
 def _discretised_logistic(x: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:

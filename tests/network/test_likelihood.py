@@ -106,6 +106,49 @@ def test_decoded_images_follow_the_distribution() -> None:
     assert abs(red - expected) < 0.03
 
 
+def logistic_masses(centre: np.ndarray, scale: float) -> np.ndarray:
+    """P(k) for k = 0 ... 255 [..., 256] of a logistic variable, bins open at both ends."""
+    edges = (np.arange(1, 256) - 128) / 127.5  # (k - 1/2 - 127.5) / 127.5, between k - 1 and k
+    below = logistic(loc=centre[..., None], scale=scale).cdf(edges)
+    zeros, ones = np.zeros_like(below[..., :1]), np.ones_like(below[..., :1])
+    return np.diff(np.concatenate([zeros, below, ones], axis=-1))
+
+
+@pytest.mark.parametrize("centre", [(101.3, 140.2, 77.6), (1.2, 254.1, 0.3)])
+@pytest.mark.parametrize("log_scale", [-5.0, -6.0, -7.0])
+def test_samples_follow_the_likelihood_jointly_over_channels(
+    log_scale: float, centre: tuple[float, float, float]
+) -> None:
+    """Green and blue given 8-bit red and green: the total variation between histograms and pmf."""
+    tanh_inverse = np.arctanh((0.95, 0.95, -0.9))
+    red, green, blue = ((np.array(centre) - 127.5) / 127.5).tolist()
+    means = (red, green - 0.95 * red, blue - 0.95 * red + 0.9 * green)  # given the channels before
+    likelihood = DiscretisedLogistics(tiny_config(**RGB, num_mixtures=1))
+    with torch.no_grad():
+        likelihood.out_conv.weight.zero_()
+        out = [0.0]  # the logit; then mean, log scale and coefficient of each channel
+        for mean, coefficient in zip(means, tanh_inverse, strict=True):
+            out += [mean, log_scale, coefficient]
+        likelihood.out_conv.bias.copy_(torch.tensor(out))
+        drawn = likelihood.decode(torch.zeros(1, 8, 1000, 1000), torch.Generator().manual_seed(0))
+    r, g, b = drawn[0].reshape(3, -1).long().numpy()
+
+    levels, scale = (np.arange(256) - 127.5) / 127.5, np.exp(log_scale)
+    of_red = logistic_masses(np.array(means[0]), scale)
+    of_green = logistic_masses(means[1] + 0.95 * levels, scale)  # [red, green]
+    red_green = of_red[:, None] * of_green
+    red_blue, green_blue = np.zeros((2, 256, 256))
+    for value in range(256):
+        of_blue = logistic_masses(means[2] + 0.95 * levels[value] - 0.9 * levels, scale)
+        joint = red_green[value][:, None] * of_blue  # [green, blue] for this red
+        red_blue[value] = joint.sum(axis=0)
+        green_blue += joint
+    for first, second, pmf in [(r, g, red_green), (r, b, red_blue), (g, b, green_blue)]:
+        found = np.bincount(first * 256 + second, minlength=256**2) / len(first)
+        assert abs(pmf.sum() - 1) < 1e-9
+        assert np.abs(found - pmf.ravel()).sum() / 2 < 0.006
+
+
 def random_latent(seed: int) -> tuple[Latent, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     shape = (2, 3, 4, 4)
