@@ -13,12 +13,14 @@ MEASURING_COMMAND = {"config", "files", "measurement", "network"}
 LAYERS = {
     # The rules of block strings and options, which import no torch.
     "config": {
+        "definitions",
         "validation",
         "network.layout",
         "network.pooling",
         "network.resolutions",
         "network.sharing",
     },
+    "definitions": set(),
     "validation": set(),
     "files": set(),
     "randomness": set(),

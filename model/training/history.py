@@ -1,12 +1,14 @@
 """The learning curve of a run: means over training batches, and validations."""
 
 from collections.abc import Sequence
+from math import log
 from typing import Any, Literal
 
 import pyarrow as pa
 import torch
 from torch import Tensor
 
+from model.config import RunConfig
 from model.network.generative_model import Bound
 from model.table import Table, column
 
@@ -59,10 +61,12 @@ def row(
     }
 
 
-def line(row: dict[str, Any], iterations: int) -> str:
-    """The row as a line of the log."""
+def line(row: dict[str, Any], run: RunConfig) -> str:
+    """The row as a line of the log, the NLL in the unit of the dataset's tables."""
+    model, nats = run.model, row["nll_nats"]
+    nll = nats if model.unit == "nats" else nats / (model.likelihood_dims * log(2))
     return (
-        f"step {row['step']}/{iterations}  {row['split']} {row['weights']}  "
-        f"NLL {row['nll_nats']:.3f} nats (rate {row['rate_nats']:.3f}, "
-        f"distortion {row['distortion_nats']:.3f})  skipped {row['skipped_updates']}"
+        f"step {row['step']}/{run.train.iterations}  {row['split']} {row['weights']}  "
+        f"NLL {nll:.4g} {model.unit} (rate {row['rate_nats']:.3f}, "
+        f"distortion {row['distortion_nats']:.3f} nats)  skipped {row['skipped_updates']}"
     )

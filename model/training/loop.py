@@ -82,6 +82,8 @@ def train(
             else:
                 progress.skipped_updates += 1
                 progress.consecutive_skips += 1
+                if progress.consecutive_skips == 1 and ranks.is_writer:
+                    tell_of_skip(training, means[0], gradient_norm)
             progress.step += 1
             progress.window.append([*means, gradient_norm])
             bar.update()
@@ -102,6 +104,16 @@ def train(
                 last_save = now
     if ranks.is_writer:
         checkpoints.save(progress.step, training.state())
+
+
+def tell_of_skip(training: Training, nll_nats: float, gradient_norm: float) -> None:
+    """Warn of the first of some skipped updates in a row."""
+    config, step = training.run.train, training.progress.step
+    log.warning(
+        "step %d: update skipped, NLL %.4g nats, gradient norm %.4g (skip_threshold %g); after %d "
+        "in a row the run ends as diverged",
+        *(step, nll_nats, gradient_norm, config.skip_threshold, config.diverged_after),
+    )
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
@@ -145,4 +157,4 @@ def record(
         learning_rate=learning_rate,
     )
     progress.history.append(row)
-    log.info("%s", history.line(row, training.run.train.iterations))
+    log.info("%s", history.line(row, training.run))

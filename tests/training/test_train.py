@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from examples import tiny_run
+from examples import RGB, tiny_run
 from safetensors.torch import load_file
 from trainings import (
     ROOT,
@@ -199,6 +199,46 @@ def test_a_loss_that_is_not_finite_changes_no_weight(tmp_path: Path) -> None:
     for name, tensor in initial.state_dict().items():
         if name != "bottom_up.in_conv.bias":
             assert torch.equal(training.model.state_dict()[name], tensor), name
+
+
+def test_a_posterior_that_explodes_is_seen_skipped_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A log sigma of +50 everywhere: NaN through the towers, and a run that ends as diverged."""
+    run = tiny_run(train={"diverged_after": 3})
+
+    def build_wide(config: ModelConfig) -> HVAE:
+        model = HVAE(config)
+
+        def widen(*_: object) -> None:
+            for block in model.top_down.blocks:
+                block.posterior.conv4.bias.data[block.zdim :] = 50.0
+
+        model.register_forward_pre_hook(widen)
+        return model
+
+    training = train_on_noise(run, tmp_path, build=build_wide)
+    assert training.status == "diverged"
+    assert training.progress.step == training.progress.skipped_updates == 3
+    assert training.ema.updates == 0
+    told = [record.message for record in caplog.records if "update skipped" in record.message]
+    assert len(told) == 1
+    assert told[0].startswith("step 0: update skipped, NLL ")
+    assert "after 3 in a row the run ends as diverged" in told[0]
+
+
+@pytest.mark.parametrize(("model", "text"), [({}, " nats (rate "), (RGB, " bits/dim (rate ")])
+def test_the_log_speaks_the_unit_of_the_tables(
+    model: dict[str, Any], text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    run = tiny_run(model=model, train={"iterations": 4})
+    training = train_on_noise(run, tmp_path)
+    line = next(record.message for record in caplog.records if "NLL" in record.message)
+    assert text in line
+    nats = training.progress.history[0]["nll_nats"]
+    in_unit = nats / (8 * 8 * 3 * 0.6931471805599453) if model else nats
+    assert f"NLL {in_unit:.4g} " in line
 
 
 def test_a_successor_takes_the_run_over(
