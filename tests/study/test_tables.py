@@ -309,6 +309,16 @@ def test_versions_of_a_dataset_are_not_compared(results: Path) -> None:
         compared(results, runs)
 
 
+def test_another_number_of_test_images_is_one_line(tmp_path: Path) -> None:
+    """Before differences by image are taken."""
+    write_run(tmp_path, variant="x1")
+    write_run(tmp_path, variant="r5", num_images=40)
+    write_tables(tmp_path)
+    write_ablation(tmp_path, {"digits": ["x1", "r5"]})
+    with pytest.raises(ResultError, match="different num_images are not compared: r5 40, x1 50"):
+        compared(tmp_path)
+
+
 def test_versions_of_the_definitions_are_not_compared(results: Path) -> None:
     runs = runs_of(results)
     runs.loc[runs["variant"] == "r5", "definitions"] -= 1

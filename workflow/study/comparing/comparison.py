@@ -45,12 +45,12 @@ def compare(ablation: Ablation, results: StudyResults, *, is_partial: bool = Fal
         if not is_partial:
             _check_seeds(of_study, ablation, dataset)
         present = set(of_study["variant"])
+        _check_comparable(dataset, of_study[of_study["variant"].isin(variants)])
         trained = {
             variant: _trained(ablation, results, of_study, dataset, variant)
             for variant in variants
             if variant in present
         }
-        _check_comparable(dataset, trained)
         versions = {row["dataset_version"] for row in trained.values()}
         rows += trained.values()
         rows += [_missing(ablation, dataset, v) for v in variants if v not in present]
@@ -208,9 +208,10 @@ def _check_seeds(runs: pd.DataFrame, ablation: Ablation, dataset: str) -> None:
             )
 
 
-def _check_comparable(dataset: str, rows: dict[str, Row]) -> None:
+def _check_comparable(dataset: str, runs: pd.DataFrame) -> None:
+    """Numbers that mean different things do not stand in one column."""
     for name in COMPARABLE:
-        values = {row[name]: variant for variant, row in rows.items()}
-        if len(values) > 1:
+        values = dict(zip(runs[name], runs["variant"], strict=True))
+        if len(values) > 1 and len(set(values.values())) > 1:
             found = ", ".join(f"{variant} {value}" for value, variant in values.items())
             raise ResultError(f"{dataset}: variants of different {name} are not compared: {found}")
