@@ -150,6 +150,20 @@ def test_deleted_weights_come_back_from_the_state_without_a_step(finished: Proje
     assert result.returncode == 0, result.stderr
 
 
+def test_the_html_report_shows_figures_under_their_captions(finished: Project) -> None:
+    result = finished.snakemake("--report", "report.html")
+    assert result.returncode == 0, result.stderr
+    report = (finished.directory / "report.html").read_text()
+    for text in (
+        "x1 and x2 have one and two parameterised blocks",  # the description of an ablation
+        "figures/weight-sharing.png",
+        "figures/block_norms.png",
+        "tables/temperatures.md",
+        "results/README.md",  # in the caption of runs.parquet
+    ):
+        assert text in report, text
+
+
 def test_a_command_runs_by_hand_as_its_rule_runs_it(finished: Project) -> None:
     """`study show` on the finished study, as a user inspects the results."""
     import subprocess
