@@ -4,10 +4,11 @@ It is part of a run's identity, so that runs of an older version are made again 
 with those of a newer one.
 
 1. The first results.
-2. The bounds stay as they were; these changed: sampling the discretised logistics (green is drawn
-   given 8-bit red, blue given both), Fourier exponents at the Nyquist limit are refused, models
-   without a residual path start with variances that are preserved, `skip: mirror` leaves no encoder
-   block unseen, and the gradient of a KL beyond the clamp has the right sign.
+2. The bounds of given weights stay as they were, but for rates beyond e^80, which were clamped.
+   These changed: sampling the discretised logistics (green is drawn given 8-bit red, blue given
+   both), Fourier exponents at the Nyquist limit are refused, blocks without a residual path start
+   with scales that keep the activations' size, `skip: mirror` leaves no encoder block unseen, the
+   gradient of a KL beyond e^80 has the right sign, and an infinite gradient norm is always skipped.
 """
 
 DEFINITIONS = 2

@@ -39,8 +39,6 @@ class Bottleneck(nn.Module):
 class BottomUpBlock(nn.Module):
     """One residual step, then pooling where the layout asks for it."""
 
-    has_residual_path = True  # "x +": the state goes on beside the bottleneck
-
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()
         self.down = block.down
@@ -111,7 +109,6 @@ class TopDownBlock(nn.Module):
     """
 
     has_prior_features = True  # the prior's bottleneck also gives the first Euler step
-    has_residual_path = True  # "x +": the state goes on beside the bottlenecks
 
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()

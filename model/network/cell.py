@@ -20,7 +20,6 @@ class MarkovBlock(TopDownBlock):
     """The Markovian cell: nothing but the latent is handed on."""
 
     has_prior_features = False
-    has_residual_path = False
 
     def cell(self, x: Tensor, features: Tensor, z: Tensor) -> Tensor:
         """x <- residual(projected latent); there are no features."""

@@ -1,5 +1,6 @@
 """The hierarchical VAE: bottom-up encoder, top-down decoder, likelihood (VDVAE, Child 2021)."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -10,11 +11,9 @@ from torch import Generator, Tensor, nn
 from model.config import ModelConfig
 from model.network import fourier
 from model.network.blocks import Latent, conv
+from model.network.cell import MarkovBlock
 from model.network.gradient_checkpointing import checkpointed
-from model.network.initialisation import (
-    preserve_variance_of_latents,
-    preserve_variance_upwards,
-)
+from model.network.initial_scale import scale_decoder_block, scale_encoder, scale_posterior
 from model.network.likelihood import Bernoulli, DiscretisedLogistics
 from model.network.residual import block_types
 from model.network.sharing import unroll
@@ -56,7 +55,6 @@ class BottomUp(nn.Module):
         )
         self.in_conv = conv(in_channels, config.width, 3)
         block_type, _ = block_types(config)
-        self.has_residual_path = block_type.has_residual_path
         blocks = [block_type(config, block) for block in config.bottom_up]
         self.blocks = nn.ModuleList(blocks)
         self.applied_blocks = unroll(blocks, config.bottom_up)  # repeats are the same module
@@ -83,7 +81,6 @@ class TopDown(nn.Module):
         self.width = config.width
         self.resolutions = sorted({block.resolution for block in config.top_down})
         _, block_type = block_types(config)
-        self.has_residual_path = block_type.has_residual_path
         blocks = [block_type(config, block) for block in config.top_down]
         self.blocks = nn.ModuleList(blocks)
         self.applied_blocks = unroll(blocks, config.top_down)
@@ -155,30 +152,29 @@ class HVAE(nn.Module):
         The last convolution of each residual block and the latents' projections are scaled by
         sqrt(1 / applications of blocks in the tower): repeats count, since the variance of the
         residual state grows with how often something is added to it (not published; our choice).
-        The prior's last convolution is 0.  Blocks without a residual path around them keep the
-        variance instead (model/network/initialisation.py).
+        The prior's last convolution is 0.  Without a residual path initial_scale.py scales instead.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_uniform_(module.weight, a=sqrt(5), generator=generator)
                 assert module.bias is not None
                 module.bias.zero_()
-        up, down = self.bottom_up, self.top_down
-        top_down_blocks = list(dict.fromkeys(down.applied_blocks))
-        for top_down in top_down_blocks:
-            top_down.prior.conv4.weight.zero_()
-        if up.has_residual_path:
-            for bottom_up in set(up.applied_blocks):
-                bottom_up.residual.conv4.weight *= sqrt(1 / len(up.applied_blocks))
+        if self.config.residual_cells:
+            for up in set(self.bottom_up.applied_blocks):
+                up.residual.conv4.weight *= sqrt(1 / len(self.bottom_up.applied_blocks))
         else:
-            size = self.config.image_size
-            preserve_variance_upwards(up.in_conv, up.applied_blocks, size, generator)
-        if down.has_residual_path:
-            for top_down in top_down_blocks:
-                top_down.z_projection.weight *= sqrt(1 / len(down.applied_blocks))
-                top_down.residual.conv4.weight *= sqrt(1 / len(down.applied_blocks))
-        else:
-            preserve_variance_of_latents(top_down_blocks, generator)
+            repeats = Counter(self.bottom_up.applied_blocks)  # in order of application
+            in_conv, size = self.bottom_up.in_conv, self.config.image_size
+            scale_encoder(in_conv, repeats.items(), size, generator)
+        for down in dict.fromkeys(self.top_down.applied_blocks):  # each once, in order
+            down.prior.conv4.weight.zero_()
+            if not self.config.residual_cells:
+                scale_posterior(down)
+            if isinstance(down, MarkovBlock):
+                scale_decoder_block(down, generator)
+            else:
+                down.z_projection.weight *= sqrt(1 / len(self.top_down.applied_blocks))
+                down.residual.conv4.weight *= sqrt(1 / len(self.top_down.applied_blocks))
 
     @property
     def num_parameters(self) -> int:

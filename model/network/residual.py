@@ -10,8 +10,6 @@ from model.network.cell import TOP_DOWN_BLOCKS, MarkovBlock
 class PlainBottomUpBlock(BottomUpBlock):
     """A bottom-up block without "x +"."""
 
-    has_residual_path = False
-
     def cell(self, x: Tensor) -> Tensor:
         """x <- residual(x)."""
         return self.residual(x)

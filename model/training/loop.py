@@ -75,7 +75,8 @@ def train(
                 group["lr"] = learning_rate
             loss_is_finite = isfinite(means[0])
             progress.nonfinite_losses += not loss_is_finite
-            if loss_is_finite and gradient_norm <= config.skip_threshold:
+            is_finite = loss_is_finite and isfinite(gradient_norm)  # also without a threshold
+            if is_finite and gradient_norm <= config.skip_threshold:
                 optimiser.step()
                 ema.update(model)
                 progress.consecutive_skips = 0

@@ -231,7 +231,7 @@ def test_figures_are_the_same_bytes_again(copy: Path) -> None:
     before = {path.name: path.read_bytes() for path in (copy / "figures").iterdir()}
     figures, endings = ("instability", "samples", "block_norms"), ("pdf", "png", "svg")
     names = [f"{figure}.{ending}" for figure in figures for ending in endings]
-    assert sorted(before) == names
+    assert sorted(before) == sorted(names)
     assert draw(copy) == 0
     assert {p.name: p.read_bytes() for p in (copy / "figures").iterdir()} == before
 

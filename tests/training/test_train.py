@@ -201,6 +201,17 @@ def test_a_loss_that_is_not_finite_changes_no_weight(tmp_path: Path) -> None:
             assert torch.equal(training.model.state_dict()[name], tensor), name
 
 
+def test_an_infinite_gradient_is_skipped_without_a_threshold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny_run(train={"skip_threshold": float("inf"), "diverged_after": 3})
+    infinite = torch.tensor(float("inf"))
+    monkeypatch.setattr("model.training.loop.clip_grad_norm_", lambda *_: infinite)
+    training = train_on_noise(run, tmp_path)
+    assert training.status == "diverged"
+    assert training.ema.updates == training.progress.nonfinite_losses == 0
+
+
 def test_a_posterior_that_explodes_is_seen_skipped_counted_and_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
