@@ -9,20 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from written_results import write_ablation, write_output, write_run, write_tables
 
-from model.data.datasets import DATASETS
 from model.table import ResultError
-from study.__main__ import main
 from study.planning.ablation import Ablation
-from study.planning.study import Run, Study
 from study.results import StudyResults
 from study.tables.comparison import rows, to_latex, to_markdown
 from study.tables.latex import latex_escape
 from study.tables.markdown import decimals, format_value
 
-ROOT = Path(__file__).parents[2]
 NLL = {
     ("digits", "vdvae"): [80.12, 80.18, 80.15],
     ("digits", "r5"): [79.02, 79.20, 79.11],
@@ -343,89 +338,3 @@ def test_missing_runs_table_says_what_to_do(
     error = capsys.readouterr().err
     assert "runs.parquet is missing" in error
     assert "make it with snakemake" in error
-
-
-def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def show(*arguments: str) -> str:
-        code = main(["show", "--results", str(tmp_path), *arguments])
-        output = capsys.readouterr()
-        return output.out if code == 0 else output.err
-
-    assert "there is none yet" in show()
-    write_run(tmp_path / "fake")
-    write_tables(tmp_path / "fake")
-    assert "80.0000" in show()
-    assert "no table 'sharing'" in show("--table", "sharing")
-    assert "timings, rates" in show("--table", "sharing")
-    assert "wall_seconds" in show("--table", "timings")
-    write_ablation(tmp_path / "fake", {"digits": ["vdvae"]})
-    assert "sharing.parquet is missing" in show("--table", "sharing")
-    assert write_output(tmp_path / "fake") == 0
-    assert "| digits" in show("--study", "fake", "--table", "sharing")
-    assert "other has no tables; there are fake" in show("--study", "other")
-
-
-def test_the_papers_values_stand_beside_ours(tmp_path: Path) -> None:
-    nll = {"vdvae": [80.30, 80.10], "ws-vdvae-232k": [79.9, 80.1]}
-    for variant, values in nll.items():
-        for seed, value in enumerate(values):
-            write_run(tmp_path, "mnist", variant, seed, nll=value)
-    write_tables(tmp_path)
-    write_ablation(tmp_path, {"mnist": list(nll)}, source="table1")
-    assert write_output(tmp_path) == 0
-    table = pd.read_parquet(tmp_path / "tables" / "sharing.parquet").set_index("variant")
-    assert list(table.index) == ["vdvae", "ws-vdvae-232k", "NVAE"]
-    ours = table.loc["ws-vdvae-232k"]
-    assert (ours["published_nll"], ours["published_parameters"]) == (79.98, "232k")
-    assert ours["nll_minus_published"] == pytest.approx(80.0 - 79.98)
-    # Student's t with one degree of freedom: the 97.5 % quantile is tan(0.475 pi).
-    assert ours["nll_interval_95"] == pytest.approx(0.1 * tan(0.475 * pi))
-    nvae = table.loc["NVAE"]
-    assert (nvae["origin"], nvae["published_nll"]) == ("published", 78.01)
-    assert isnan(nvae["nll_mean"])
-    markdown = (tmp_path / "tables" / "sharing.md").read_text()
-    for shown in ["≤ 80.14", "+0.06", "NVAE (paper)", "33m", "80.00 ± 1.27", "table1"]:
-        assert shown in markdown, shown
-    assert r"$\le$ 79.98" in (tmp_path / "tables" / "sharing.tex").read_text()
-
-
-def test_another_version_of_a_dataset_is_not_compared_with_the_paper(tmp_path: Path) -> None:
-    version = DATASETS["imagenet32-old"].version
-    write_run(tmp_path, "imagenet32", "vdvae", nll=3.7, dataset_version=version)
-    write_tables(tmp_path)
-    write_ablation(tmp_path, {"imagenet32": ["vdvae"]}, source="table1")
-    assert write_output(tmp_path) == 0
-    lines = (tmp_path / "tables" / "sharing.md").read_text().splitlines()
-    (ours,) = (line for line in lines if "| vdvae " in line)
-    assert "≤ 3.67†" in ours
-    assert "+0.03" not in ours
-    (vdm,) = (line for line in lines if "VDM (paper)" in line)
-    assert "≤ 3.72†" not in vdm
-    assert "≤ 3.72 " in vdm
-    assert "† another version of the dataset" in lines[0]
-
-
-def test_partial_tables_mark_what_has_not_finished(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Two of four runs: a table that says so, and none where Snakemake writes."""
-    content = yaml.safe_load((ROOT / "config.yaml").read_text())
-    content["studies"]["tiny"] |= {"datasets": ["digits"], "seeds": 2}
-    content["studies"]["tiny"]["ablations"] = ["resolutions"]
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
-    study = Study.load(tmp_path / "config.yaml", "tiny")
-    command = ["partial", "--study", "tiny", "--config", str(tmp_path / "config.yaml")]
-    command += ["--results", str(tmp_path)]
-    assert main(command) == 1
-    assert "no run has finished yet" in capsys.readouterr().err
-    for seed, nll in enumerate([80.0, 81.0]):
-        config = study.run_config(Run("digits", "x1", seed))
-        write_run(tmp_path / "tiny", "digits", "x1", seed, nll=nll, config=config)
-    assert main(command) == 0
-    directory = tmp_path / "tiny" / "partial"
-    markdown = (directory / "resolutions.md").read_text()
-    (x1, single) = (line for line in markdown.splitlines() if line.startswith("| digits"))
-    assert "80.5 ± 6.4" in x1
-    assert single.count("…") >= 6
-    assert "… marks what has not finished" in markdown
-    assert not (tmp_path / "tiny" / "tables").exists()
