@@ -69,7 +69,7 @@ test: install ## run every test, the end-to-end ones too
 
 .PHONY: test-quick
 test-quick: install ## run the tests that take seconds
-	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 # The lowest versions that pyproject.toml admits, on the lowest Python, and the newest ones on the newest:
 # the quick tests, a dry run, and the whole pipeline on tiny models.  PyTorch is 3 GB for each.
