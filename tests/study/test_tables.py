@@ -173,11 +173,12 @@ def test_files_hold_the_full_numbers(results: Path) -> None:
     assert write_output(results) == 0
     parquet = pd.read_parquet(results / "tables" / "sharing.parquet")
     path = results / "tables" / "sharing.csv"
-    csv, texts = pd.read_csv(path), pd.read_csv(path, dtype=str, keep_default_na=False)
-    assert list(parquet.columns) == list(csv.columns)
+    texts = pd.read_csv(path, dtype=str, keep_default_na=False)
+    assert list(parquet.columns) == list(texts.columns)
     for name in parquet.columns:
         if parquet[name].dtype == float:
-            np.testing.assert_array_equal(parquet[name], csv[name])
+            numbers = [float(text) if text else np.nan for text in texts[name]]
+            np.testing.assert_array_equal(parquet[name], numbers)
         else:
             values = parquet[name].map(lambda value: "" if value is None else str(value))
             assert list(values) == list(texts[name])

@@ -10,4 +10,4 @@ def test_peak_memory_is_not_that_of_the_process_that_started_this_one() -> None:
     code += "print(peak(torch.device('cpu')))"
     command = [sys.executable, "-c", code]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert 10**7 < int(answer.stdout) < len(large) / 2
+    assert 10**7 < int(answer.stdout) < len(large)
