@@ -15,10 +15,12 @@ from pathlib import Path
 
 import torch
 
-from model.config import ConfigError, RunConfig
+from model.config import ConfigError
 from model.data.batches import TrainingBatches, held_out_images
+from model.data.dataset_info import load_info
 from model.data.sources import DataError
 from model.network.families import build_model
+from model.run_config import RunConfig
 from model.training.checkpoints import Checkpoints, OwnershipLost
 from model.training.loop import train
 from model.training.ranks import Ranks, launch
@@ -33,11 +35,12 @@ def train_or_resume(
     run: RunConfig, options: argparse.Namespace, device: torch.device, ranks: Ranks, stop: StopFlag
 ) -> int:
     """Bring a run as far as it gets, write its results if that is the end; the exit code."""
+    dataset_sha256 = load_info(options.data_dir, run.dataset).dataset_sha256
     batches = TrainingBatches(options.data_dir, run)
     validation = held_out_images(options.data_dir, run, "valid")[: run.train.validation_images]
-    checkpoints = Checkpoints(options.run_dir / "state")
-    training = Training(run, build_model(run.model), device, ranks)
-    with ranks.writer_first():  # it sets damaged and old states aside
+    checkpoints = Checkpoints(options.run_dir / "state", run.identity(dataset_sha256))
+    training = Training(run, dataset_sha256, build_model(run.model), device, ranks)
+    with ranks.writer_first():  # it renames damaged states
         if ranks.is_writer:
             checkpoints.claim()
         resume(training, checkpoints)

@@ -15,9 +15,10 @@ from options import OPTIONS
 from torch import Tensor
 from trainings import train_on_noise
 
-from model.config import ModelConfig, RunConfig
+from model.config import ModelConfig
 from model.network.families import build_model
 from model.network.generative_model import GenerativeModel
+from model.run_config import RunConfig
 from model.training.ranks import Ranks
 
 

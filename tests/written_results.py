@@ -10,9 +10,10 @@ import pyarrow as pa
 import yaml
 from examples import BINARY, MULTIPLE_32, RGB
 
-from model.config import ModelConfig, RunConfig, TrainConfig
+from model.config import ModelConfig, TrainConfig
 from model.definitions import DEFINITIONS
 from model.measurement.bounds import TABLE as TEST
+from model.run_config import RunConfig
 from model.training.history import TABLE as HISTORY
 from study.__main__ import main
 

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from model.config import ConfigError, RunConfig
+from model.config import ConfigError
 from model.data.arrays import load_images
 from model.randomness import Purpose, make_generator
+from model.run_config import RunConfig
 
 HeldOut = Literal["valid", "test"]
 

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from model.config import ModelConfig, RunConfig
+from model.config import ModelConfig
 from model.data.batches import binarise
 from model.network.likelihood import covered_pixels
 from model.network.pooling import embed, pool
 from model.randomness import Purpose, make_generator
+from model.run_config import RunConfig
 from model.table import Table, column
 
 if TYPE_CHECKING:

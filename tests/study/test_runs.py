@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from written_results import write_run, write_tables
 
-from model.config import ModelConfig, RunConfig, TrainConfig
+from model.config import ModelConfig, TrainConfig
+from model.run_config import RunConfig
 from model.table import ResultError
 from study.__main__ import main
 from study.collecting.collect import collect

@@ -15,7 +15,8 @@ from examples import tiny_run
 from safetensors.torch import load_file
 from trainings import Process, run_dir, summary, train
 
-from model.config import ConfigError, RunConfig
+from model.config import ConfigError
+from model.run_config import RunConfig
 
 LENGTH = {"iterations": 90, "validate_every": 45, "log_every": 3}
 

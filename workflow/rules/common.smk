@@ -2,6 +2,7 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 
 # Jobs call `python -m model...` and `python -m study...`: with the interpreter that runs Snakemake,
 # unless a conda environment comes first, and with this checkout's packages in either case.
@@ -11,13 +12,17 @@ shell.prefix(f"export PYTHONPATH={shlex.quote(os.pathsep.join(PACKAGES))}; ")
 os.environ.update(PATH=os.path.dirname(sys.executable) + os.pathsep + os.getenv("PATH", ""))
 
 from model.config import ConfigError
-from model.data.published import EMBEDDED, PUBLISHED
+from model.data.published import PUBLISHED
 from model.run_tables import written_by
 from study import registry
+from study.planning.content import content_of, own_content
+from study.planning.shorter import check_not_shorter
 from study.planning.study import Run, Study
 
 try:
     STUDY = Study.of_config(config)
+    if workflow.is_main_process:  # not in each job
+        check_not_shorter(STUDY, Path("results"))
 except ConfigError as error:
     sys.exit(f"error in config.yaml: {error}")
 
@@ -25,9 +30,12 @@ except ConfigError as error:
 os.environ.update(DATA_MIRROR=config["data_mirror"] or "")
 
 
+DATA_DIR = os.path.normpath(os.path.expanduser(config["data_dir"]))
+
+
 # "<data>" in the paths of the rules
 pathvars:
-    data=config["data_dir"],
+    data=DATA_DIR,
 
 
 wildcard_constraints:
@@ -176,13 +184,19 @@ def temperatures(wildcards):
 
 
 def raw_checksums(wildcards):
-    """The verified raw files of a dataset; none for one that is embedded in a package.
-
-    Of a user's own dataset, the folder of its images, which must be there but may look newer.
-    """
-    folder = f"{config['data_dir']}/raw/{wildcards.dataset}"
-    if wildcards.dataset in EMBEDDED:
+    """The verified raw files of a published dataset; their time says nothing."""
+    if wildcards.dataset not in PUBLISHED:
         return []
-    if wildcards.dataset in PUBLISHED:
-        return f"{folder}/SHA256SUMS"
-    return ancient(folder)
+    return ancient(f"{DATA_DIR}/raw/{wildcards.dataset}/SHA256SUMS")
+
+
+def own_images(wildcards):
+    """What the preprocessed arrays of a user's own dataset are made of."""
+    return own_content(DATA_DIR, wildcards.dataset)
+
+
+def dataset_content(wildcards):
+    """What makes a run again: the content of its data, wherever they lie and whenever they came."""
+    run = run_of(wildcards)
+    folder = f"results/{STUDY.name}/runs/{run.dataset}/{run.variant}/seed{run.seed}"
+    return content_of(DATA_DIR, run.dataset, Path(folder))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.config import RunConfig
+from model.run_config import RunConfig
 from model.run_tables import RUN_TABLES
 from model.table import ResultError, metadata_of
 

@@ -6,8 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from model.config import EvaluateConfig, ModelConfig, ProbeConfig, RunConfig, TrainConfig
+from model.config import EvaluateConfig, ModelConfig, ProbeConfig, TrainConfig
 from model.definitions import DEFINITIONS
+from model.run_config import RunConfig
 from model.validation import ConfigError, validated
 from study.planning.ablation import Ablation
 from study.planning.config_file import ConfigFile, Settings
