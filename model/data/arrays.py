@@ -15,7 +15,7 @@ from model.data.archives import Images
 from model.data.datasets import SPLITS, Dataset, Split
 from model.data.npy import NpyWriter
 from model.data.sources import DataError, sha256_of
-from model.files import atomic_write, remove_unfinished
+from model.files import atomic_write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,6 @@ def _write_arrays(dataset: Dataset, raw: Path, folder: Path) -> None:
         with ExitStack() as files:
             writers = {}
             for split in SPLITS:
-                remove_unfinished(folder / f"{split}.npy")
                 temporary = renames.enter_context(atomic_write(folder / f"{split}.npy"))
                 writers[split] = files.enter_context(NpyWriter(temporary))
             for split, images in dataset.make(raw):

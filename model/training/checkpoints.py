@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from model.files import write_bytes, write_text
+from model.files import remove_abandoned, write_bytes, write_text
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,13 @@ class Checkpoints:
         self._token = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4()}"
 
     def claim(self) -> None:
-        """Take the run over: from now on, any earlier owner's save raises OwnershipLost."""
+        """Take the run over: from now on, any earlier owner's save raises OwnershipLost.
+
+        What killed processes left half written in the run's folder and in `state/` is removed.
+        """
         write_text(self.directory / "owner", self._token)
+        remove_abandoned(self.directory)
+        remove_abandoned(self.directory.parent)
 
     def check_ownership(self) -> None:
         """Raise OwnershipLost if another process has claimed the run since."""
