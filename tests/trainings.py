@@ -47,11 +47,11 @@ def before_step(monkeypatch: Any, step: int, action: Callable[[], None]) -> None
     batch_at = TrainingBatches.at
     waiting = [step]
 
-    def at(self: TrainingBatches, step: int) -> Tensor:
+    def at(self: TrainingBatches, step: int, share: range | None = None) -> Tensor:
         if step in waiting:
             waiting.clear()
             action()
-        return batch_at(self, step)
+        return batch_at(self, step, share)
 
     monkeypatch.setattr(TrainingBatches, "at", at)
 
@@ -80,10 +80,11 @@ class RandomBatches:
         self.stop_after = stop_after
         self.stop = NoSignal()
 
-    def at(self, step: int) -> Tensor:
+    def at(self, step: int, share: range) -> Tensor:
         if step + 1 == self.stop_after:
             self.stop.signal = signal.SIGTERM
-        return random_images(self.run.model, self.run.train.batch_size, seed=step)
+        images = random_images(self.run.model, self.run.train.batch_size, seed=step)
+        return images[share.start : share.stop]
 
 
 def train_on_noise(

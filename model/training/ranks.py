@@ -67,9 +67,11 @@ class Ranks:
             find_unused_parameters=model.has_unused_parameters,
         )
 
-    def shard(self, batch: Tensor) -> Tensor:
-        """This rank's images of a batch [B, ...]; parts differ by at most one image."""
-        return batch.tensor_split(self.size)[self.rank]
+    def share(self, batch_size: int) -> range:
+        """This rank's positions in a batch; shares differ by at most one image."""
+        size, rest = divmod(batch_size, self.size)
+        start = self.rank * size + min(self.rank, rest)
+        return range(start, start + size + (self.rank < rest))
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum over the ranks, the same bits on each."""
