@@ -33,7 +33,6 @@ class Checkpoints:
         What killed processes left half written in the run's folder and in `state/` is removed.
         """
         write_text(self.directory / "owner", self._token)
-        remove_abandoned(self.directory)
         remove_abandoned(self.directory.parent)
 
     def check_ownership(self) -> None:
