@@ -1,6 +1,7 @@
 """Trainings: as a user runs them, with the command and a folder, and without either."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -116,10 +117,15 @@ def command(directory: Path, data_dir: Path, *options: str) -> list[str]:
 class Process:
     """A training in a process of its own, whose log can be followed."""
 
-    def __init__(self, directory: Path, data_dir: Path, *options: str) -> None:
+    def __init__(self, directory: Path, data_dir: Path, *options: str, **environment: str) -> None:
         self._process = subprocess.Popen(
-            command(directory, data_dir, *options), cwd=ROOT, stderr=subprocess.PIPE, text=True
+            command(directory, data_dir, *options),
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        self.pid = self._process.pid
         self.send_signal = self._process.send_signal
 
     def wait_for_step(self, step: int) -> None:

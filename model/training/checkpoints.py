@@ -43,7 +43,7 @@ class Checkpoints:
         """
         write_text(self.directory / "owner", self._token)
         of_identities = [path for path in self.directory.iterdir() if path.is_dir()]
-        for folder in (self.directory.parent, self.directory, *of_identities):
+        for folder in (self.directory.parent, *of_identities):
             remove_abandoned(folder)
 
     def check_ownership(self) -> None:

@@ -55,6 +55,14 @@ def _show(args: argparse.Namespace) -> None:
     print(text_of(find_study(args.results, args.study), args.table), end="")
 
 
+def _retrain(args: argparse.Namespace) -> None:
+    from study.retrain import set_runs_aside
+
+    for aside in set_runs_aside(args.results / args.study, args.runs):
+        print(f"set aside: {aside}")
+    print("snakemake trains these runs from scratch now")
+
+
 def _document(args: argparse.Namespace) -> None:
     from study.document import write_documents
 
@@ -100,6 +108,14 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument("--ablations", type=Path, nargs="+", required=True, metavar="FILE.yaml")
     figures.add_argument("--study-dir", type=Path, required=True, help="results/STUDY")
     figures.set_defaults(command=_figures)
+
+    retrain = commands.add_parser(
+        "retrain", help="set runs aside, so that snakemake trains them from scratch"
+    )
+    retrain.add_argument("--study", required=True)
+    retrain.add_argument("--results", type=Path, default=Path("results"))
+    retrain.add_argument("runs", nargs="+", metavar="DATASET/VARIANT[/seedN]")
+    retrain.set_defaults(command=_retrain)
 
     document = commands.add_parser(
         "document", help="bring results/README.md and docs/ablations.md up to date"
