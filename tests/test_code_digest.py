@@ -44,8 +44,8 @@ def edit(path: Path, old: str, new: str) -> Callable[[], object]:
         ("training/ema.py", "(1 + self.updates)", "(2 + self.updates)", True),
         ("randomness.py", "TRAINING_NOISE = 3", "TRAINING_NOISE = 9", True),
         ("network/cell.py", "\nclass ", "\nX = 1\n\n\nclass ", True),
-        ("data/batches.py", "255", "256", True),
-        ("config.py", '"none"] = "none"', '"none"] = "l2"', True),
+        ("data/batches.py", "* 255 <", "* 256 <", True),
+        ("config.py", '"rms"] = "none"', '"rms"] = "l2"', True),
     ],
 )
 def test_it_follows_what_a_training_computes(

@@ -1,4 +1,4 @@
-"""The digest of a user's own files: of names and contents, wherever they lie and whenever they came."""
+"""The digest of a user's own files: of names and contents, not of places and times."""
 
 import os
 from pathlib import Path

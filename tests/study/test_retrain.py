@@ -1,4 +1,4 @@
-"""Runs that are set aside to be trained from scratch: all they have is kept, and nothing is found."""
+"""Runs that are set aside to be trained from scratch: what they have is kept, and not found."""
 
 from pathlib import Path
 
