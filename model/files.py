@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+# What the user does about a damaged result: trained weights come back from the state.
+AGAIN = "delete it and give the same snakemake command again"
+
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:

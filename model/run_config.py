@@ -49,7 +49,12 @@ class RunConfig:
         """Read a run's config.yaml; raises ConfigError, one line, for unknown or missing keys."""
         try:
             return validated(cls, yaml.safe_load(path.read_text()))
-        except (OSError, ValueError, yaml.YAMLError) as error:  # a ValueError: not UTF-8
+        except (
+            OSError,
+            ValueError,
+            RecursionError,
+            yaml.YAMLError,
+        ) as error:  # a ValueError: not UTF-8
             raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
 
     @classmethod
