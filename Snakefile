@@ -21,6 +21,10 @@ localrules:
     fetch,  # a cluster's nodes often have no network
 
 
+onerror:
+    write_partial()
+
+
 rule all:
     default_target: True
     input:

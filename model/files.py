@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ABANDONED_AFTER = 24 * 3600.0  # seconds without a write, for writers on other machines
+# What the user does about a damaged result: trained weights come back from the state.
+AGAIN = "delete it and give the same snakemake command again"
 
 
 @contextmanager
