@@ -126,7 +126,6 @@ def write_run(
                 "device": "CPU",
                 "ranks": 1,
                 "gpus": 0,
-                "gpus": 0,
                 "threads": 2,
                 "git_commit": None,
                 "git_dirty": None,
