@@ -16,7 +16,8 @@ def test_a_failed_run_costs_only_the_ablations_that_use_it(project: Project) -> 
         "    seeds: 1\n"
         "    ablations: [resolutions, fourier-features]\n"
         "    model: {width: 8}\n"
-        "    train: {iterations: 4, warmup_iterations: 1, validation_images: 100}\n"
+        "    train: {iterations: 4, warmup_iterations: 1, validation_images: 100,"
+        " validate_every: 2, log_every: 2}\n"
         "    evaluate: {importance_samples: 2}\n"
         "    probe: {num_samples: 20, temperatures: [0.5, 1.0]}\n"
         "  tiny: #",

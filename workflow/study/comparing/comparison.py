@@ -52,8 +52,7 @@ def compare(ablation: Ablation, results: StudyResults, *, is_partial: bool = Fal
             if variant in present or not is_partial
         }
         versions = {row["dataset_version"] for row in trained.values()}
-        rows += trained.values()
-        rows += [_missing(ablation, dataset, v) for v in variants if v not in present]
+        rows += [trained.get(v) or _missing(ablation, dataset, v) for v in variants]
         rows += _of_the_paper_only(ablation, dataset, min(versions, default=""))
     of_variants = timings.groupby(["study", "dataset", "variant"])
     hours = of_variants["gpu_hours"].mean()
