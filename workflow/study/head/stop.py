@@ -14,18 +14,18 @@ from typing import Any
 
 import psutil
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP)
 SAME_KEY_S = 1.0  # Ctrl-C may reach a head twice, as by `make`: from the terminal and passed on
-DEAF_S = 5.0
+DEAF_S = 10.0
 SHELLS = ("bash", "sh", "dash")
 EXECUTOR = "snakemake_executor_plugin_submitit"
 
 
 class Stop:
-    """The head's reaction to SIGINT, SIGTERM and SIGHUP, from the moment it is armed.
+    """The head's reaction to these signals, from the moment it is armed.
 
     Local jobs get a signal too, whoever got it first; the head ends when they have. Jobs of a
-    cluster are cancelled on SIGINT, and each saves; on SIGTERM and SIGHUP they run on without it.
+    cluster are cancelled on SIGINT, and each saves; on the others they run on without it.
     A second signal ends the head and its local jobs at once. The exit code is 128 + the signal's.
     """
 
