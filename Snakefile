@@ -21,10 +21,6 @@ localrules:
     fetch,  # a cluster's nodes often have no network
 
 
-onerror:
-    write_partial()
-
-
 rule all:
     default_target: True
     input:

@@ -14,10 +14,14 @@ sys.path[:0] = PACKAGES
 shell.prefix(f"export PYTHONPATH={shlex.quote(os.pathsep.join(PACKAGES))}; ")
 os.environ.update(PATH=os.path.dirname(sys.executable) + os.pathsep + os.getenv("PATH", ""))
 
+from snakemake import persistence as snakemake_persistence
+from snakemake.logging import logger as snakemake_logger
+
 from model.config import ConfigError
 from model.data.published import PUBLISHED
 from model.run_tables import written_by
 from study import registry
+from study.head.guard import guard
 from study.planning.content import StudyData
 from study.planning.shorter import check_not_shorter
 from study.planning.study import Run, Study
@@ -28,6 +32,19 @@ try:
         check_not_shorter(STUDY, Path("results"))
 except ConfigError as error:
     sys.exit(f"error in config.yaml: {error}")
+
+# One head per study, which ends by itself when it is told to; `snakemake` typed again goes on.
+HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger)
+
+
+onstart:
+    HEAD.jobs_start(is_local=workflow.local_exec)
+
+
+onerror:
+    HEAD.jobs_end()  # which exits where a signal was the reason
+    write_partial()
+
 
 # In the environment, not a parameter: fetching once with a mirror and once without retrains nothing.
 os.environ.update(DATA_MIRROR=config["data_mirror"] or "")
