@@ -179,11 +179,11 @@ def test_a_second_signal_ends_at_once_what_does_not_save(quiet: Project) -> None
 
 
 def test_a_stopped_study_ends_as_if_it_had_not_been(quiet: Project) -> None:
-    head = Head(quiet, 300)
+    head = Head(quiet, 120)
     head.wait_for_training()
     exit_code, _ = head.stop(signal.SIGINT, group=True)
     assert exit_code == 130
-    again = Head(quiet, 300)
+    again = Head(quiet, 120)
     assert again.process.wait(timeout=300) == 0, again.output
     assert all((quiet.directory / run / "model.safetensors").exists() for run in RUNS)
 
