@@ -14,7 +14,7 @@ from faulted_study import Executor, FaultedStudy
 from head import Head
 from kills import Shooter, plan
 
-SHOWN = 5  # faults of a kind
+SHOWN = 8  # faults of a kind
 
 
 @dataclass

@@ -5,6 +5,7 @@ soak ROUNDS=1 SEED=7` plays a round again.  The exit code is 1 if there was a fa
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -32,12 +33,16 @@ def main() -> int:
     options = parser.parse_args()
     if options.cluster and (missing := missing_programs()):
         sys.exit(f"soak: no {', '.join(missing)}: run tests/slurm/packages.sh as root")
+    # So that nothing of a round outlives this process, whoever ends it.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
     played = []
     with ExitStack() as stack:
         cluster = None
         if options.cluster:
-            cluster = stack.enter_context(SlurmCluster(new_directory(), ClusterOptions()))
+            # A training of two ranks asks for 16 GB and a little more.
+            cluster_options = ClusterOptions(memory_per_node_mb=32_000)
+            cluster = stack.enter_context(SlurmCluster(new_directory(), cluster_options))
         rounds = Rounds(directory, cluster, unlocks=options.unlock)
         for seed in range(options.seed, options.seed + options.rounds):
             result = rounds.play(seed, executor_of(seed, options.cluster))
