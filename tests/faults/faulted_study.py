@@ -79,7 +79,9 @@ class FaultedStudy:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory.resolve()
         self.executor = executor
-        self.environment = {k: v for k, v in environment.items() if k != "PYTHONPATH"}
+        # Snakemake looks for its executors before it reads the Snakefile, which sets this path.
+        packages = os.pathsep.join(map(str, (self.directory, self.directory / "workflow")))
+        self.environment = {**environment, "PYTHONPATH": packages}
         self.project = Project(self.directory)
         (self.directory / "faults.yaml").write_text(STUDY)
         # The rule has no option for it, since nobody needs one.

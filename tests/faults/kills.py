@@ -29,7 +29,6 @@ WEIGHTS = {
 ONLY_WITH_JOBS = ("inner head", "job")
 STORM_CHANCE, STORM_GAP_S = 0.3, 0.4
 WRITING_CHANCE, WRITING_WAIT_S = 0.35, 5.0
-SAME_COMMAND_CHANCE = 0.35
 POLL_S, POLL_WRITING_S = 0.05, 0.002
 
 # Lists ways to send a signal to one of the targets of that moment; false if it is gone.
@@ -46,7 +45,6 @@ class Kill:
     delay_s: float  # after the target has been seen
     while_writing: bool  # then at the moment when a run's file is being written
     choice: float  # in [0, 1): which one of several
-    same_command: bool  # the next kill hits the same command, if it still runs
 
     def __str__(self) -> str:
         names = "+".join(number.name.removeprefix("SIG") for number in self.signals)
@@ -80,7 +78,6 @@ def _planned(random_of: random.Random, weights: dict[str, int]) -> Kill:
         delay_s=random_of.uniform(0, longest),
         while_writing=target != "worker" and random_of.random() < WRITING_CHANCE,
         choice=random_of.random(),
-        same_command=random_of.random() < SAME_COMMAND_CHANCE,
     )
 
 

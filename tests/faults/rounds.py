@@ -92,11 +92,8 @@ class Rounds:
             was_hit = False
             with study.type(*(["--rerun-incomplete"] if self.unlocks else [])) as head:
                 while kills and shooter.shoot(kills[0], head):
-                    kill = kills.pop(0)
-                    result.kills.append(f"{kill}@{result.commands}")
+                    result.kills.append(f"{kills.pop(0)}@{result.commands}")
                     was_hit = True
-                    if not kill.same_command:
-                        break
                 try:
                     code = head.wait(study.executor.command_s)
                 except subprocess.TimeoutExpired:
@@ -104,7 +101,7 @@ class Rounds:
                     result.faults.append(f"command {result.commands} hangs for {seconds} s")
                     return
             if code == 0:
-                result.kills += [f"{kill} missed" for kill in kills]
+                result.kills += [f"{kill} (too late)" for kill in kills]
                 return
             if self.unlocks and "--unlock" in head.output:
                 head.kill()
