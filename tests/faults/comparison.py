@@ -17,7 +17,7 @@ CIRCUMSTANCES = {
 SEPARATE_TIMINGS = "timings.parquet"  # of a study: hours and hosts have a table of their own
 # What Snakemake and the executor keep of commands that have ended.
 RECORDS = ("log", "metadata", "auxiliary")
-LEDGER = "ledger.jsonl"
+PERMANENT = ("ledger.jsonl", "guard")  # of the executor's jobs; of the heads' locks
 
 
 def differences(study: FaultedStudy, undisturbed: FaultedStudy) -> list[str]:
@@ -112,7 +112,7 @@ def leftovers(study: FaultedStudy) -> list[str]:
         for path in (directory / ".snakemake").rglob("*")
         if path.is_file()
         and path.relative_to(directory / ".snakemake").parts[0] not in RECORDS
-        and path.name != LEDGER
+        and path.name not in PERMANENT
     ]
     return sorted(str(path.relative_to(directory)) for path in [*hidden, *states, *kept])
 

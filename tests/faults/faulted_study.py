@@ -54,14 +54,14 @@ class Executor:
         return self.name != "local"
 
 
-LOCAL = Executor("local", ("--cores", "3"), 120)
+LOCAL = Executor("local", ("--cores", "3"), 240)
 SUBMITIT_LOCAL = Executor(
     "submitit-local",
     (
         *("--executor", "submitit", "--submitit-cluster", "local", "--jobs", "2"),
         *("--seconds-between-status-checks", "1"),
     ),
-    180,
+    300,
 )
 SLURM = Executor(
     "slurm",
