@@ -42,12 +42,9 @@ class Rounds:
     The folders of rounds with faults stay there.
     """
 
-    def __init__(
-        self, directory: Path, cluster: SlurmCluster | None = None, *, unlocks: bool = False
-    ) -> None:
+    def __init__(self, directory: Path, cluster: SlurmCluster | None = None) -> None:
         self.directory = directory
         self.cluster = cluster
-        self.unlocks = unlocks  # TODO: delete once a killed head needs nothing else typed
         self._undisturbed: FaultedStudy | None = None
 
     @property
@@ -90,7 +87,7 @@ class Rounds:
         while True:
             result.commands += 1
             was_hit = False
-            with study.type(*(["--rerun-incomplete"] if self.unlocks else [])) as head:
+            with study.type() as head:
                 while kills and shooter.shoot(kills[0], head):
                     result.kills.append(f"{kills.pop(0)}@{result.commands}")
                     was_hit = True
@@ -103,11 +100,6 @@ class Rounds:
             if code == 0:
                 result.kills += [f"{kill} (too late)" for kill in kills]
                 return
-            if self.unlocks and "--unlock" in head.output:
-                head.kill()
-                with study.type("--unlock") as unlocking:
-                    unlocking.wait(60)
-                continue
             if not was_hit:
                 what = f"command {result.commands}, left in peace, ends with {code}"
                 result.faults.append(f"{what}: {_last_words(head)}")

@@ -29,7 +29,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the first round; then counted up")
     parser.add_argument("--cluster", action="store_true", help="on a real SLURM cluster")
-    parser.add_argument("--unlock", action="store_true", help="type --unlock where it is asked for")
     options = parser.parse_args()
     if options.cluster and (missing := missing_programs()):
         sys.exit(f"soak: no {', '.join(missing)}: run tests/slurm/packages.sh as root")
@@ -43,7 +42,7 @@ def main() -> int:
             # A training of two ranks asks for 16 GB and a little more.
             cluster_options = ClusterOptions(memory_per_node_mb=32_000)
             cluster = stack.enter_context(SlurmCluster(new_directory(), cluster_options))
-        rounds = Rounds(directory, cluster, unlocks=options.unlock)
+        rounds = Rounds(directory, cluster)
         for seed in range(options.seed, options.seed + options.rounds):
             result = rounds.play(seed, executor_of(seed, options.cluster))
             played.append(result)
