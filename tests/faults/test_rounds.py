@@ -15,7 +15,7 @@ from rounds import Rounds
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-SEEDS = {LOCAL: (4, 18), SUBMITIT_LOCAL: (9,)}
+SEEDS = {LOCAL: (8, 32), SUBMITIT_LOCAL: (9,)}
 
 
 @pytest.fixture(scope="module")
