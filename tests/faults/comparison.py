@@ -14,7 +14,8 @@ CIRCUMSTANCES = {
     *("resumes", "wall_seconds", "started", "gpu_hours", "peak_memory_bytes", "segments"),
     *("host", "threads"),
 }
-SEPARATE_TIMINGS = "timings.parquet"  # of a study: hours and hosts have a table of their own
+# Of a study: hours, hosts and each process that trained have tables of their own.
+TABLES_OF_CIRCUMSTANCES = ("timings.parquet", "segments.parquet")
 # What Snakemake and the executor keep of commands that have ended.
 RECORDS = ("log", "metadata", "auxiliary")
 PERMANENT = ("ledger.jsonl", "guard")  # of the executor's jobs; of the heads' locks
@@ -27,7 +28,7 @@ def differences(study: FaultedStudy, undisturbed: FaultedStudy) -> list[str]:
     lines += [f"{name} is missing" for name in sorted(expected - names)]
     lines += [f"{name} is too much" for name in sorted(names - expected)]
     for name in sorted(expected & names):
-        if Path(name).name != SEPARATE_TIMINGS:
+        if Path(name).name not in TABLES_OF_CIRCUMSTANCES:
             found, wanted = study.results / name, undisturbed.results / name
             lines += [f"{name}: {text}" for text in _file_differences(found, wanted)]
     lines += [line for file in study.results.rglob("train.json") for line in _gaps(file)]
