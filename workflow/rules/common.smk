@@ -1,25 +1,18 @@
 # The study, the targets made of it, and what every job needs; each function is named for its result.
-import os
-import shlex
-import sys
+import re
 
-# Jobs call `python -m model...` and `python -m study...`: with the interpreter that runs Snakemake,
-# unless a conda environment comes first, and with this checkout's packages in either case.
-PACKAGES = [workflow.basedir, os.path.join(workflow.basedir, "workflow")]
-sys.path[:0] = PACKAGES
-shell.prefix(f"export PYTHONPATH={shlex.quote(os.pathsep.join(PACKAGES))}; ")
-os.environ.update(PATH=os.path.dirname(sys.executable) + os.pathsep + os.getenv("PATH", ""))
-
-from model.config import ConfigError
 from model.data.published import EMBEDDED, PUBLISHED
 from model.run_tables import written_by
 from study import registry
+from study.planning.data import check_data
 from study.planning.study import Run, Study
 
 try:
     STUDY = Study.of_config(config)
+    if workflow.is_main_process:  # not in each job
+        check_data(STUDY, Path(config["data_dir"]), Path("results"))
 except ConfigError as error:
-    sys.exit(f"error in config.yaml: {error}")
+    sys.exit(config_error(error))
 
 # In the environment, not a parameter: fetching once with a mirror and once without retrains nothing.
 os.environ.update(DATA_MIRROR=config["data_mirror"] or "")
@@ -30,12 +23,17 @@ pathvars:
     data=config["data_dir"],
 
 
+def one_of(names):
+    """A pattern for names of config.yaml: a target that is misspelt has no rule."""
+    return "|".join(map(re.escape, names))
+
+
 wildcard_constraints:
-    study=STUDY.name,
-    dataset="[^/]+",
-    variant="[^/]+",
-    seed=r"\d+",
-    ablation="|".join(STUDY.ablations),
+    study=one_of([STUDY.name]),
+    dataset=one_of(STUDY.file.datasets),
+    variant=one_of(STUDY.file.variants),
+    seed="[0-9]+",
+    ablation=one_of(STUDY.ablations),
 
 
 def run_of(wildcards):
