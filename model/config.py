@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import Field
 
 from model.definitions import DEFINITIONS
 from model.limits import Between, Channels, Count, Positive, check_ranges
@@ -88,7 +89,7 @@ class ModelConfig:
     """Fourier features at the input: none, of the pixels' value or position (fourier.py)"""
     fourier_exponents: Annotated[tuple[int, ...], Between(0, 30)] = (5, 6)
     """n of the Fourier features' frequencies 2^n, periods per range of values or per image"""
-    pooling: str = "average"
+    pooling: Annotated[str, Field(max_length=40)] = "average"
     """between resolutions: average, or the low-pass of an orthonormal wavelet (pooling.py)"""
     gradient_checkpointing: bool = field(default=False, metadata={"affects_result": False})
     """whether the backward pass computes each block again: less memory, more time"""
@@ -304,7 +305,7 @@ class ProbeConfig:
         check_ranges(self)
         if not self.temperatures or list(self.temperatures) != sorted(set(self.temperatures)):
             found = ", ".join(map(str, self.temperatures)) or "none"
-            raise ConfigError(f"must be ascending, not {found}", "temperatures")
+            raise ConfigError(f"must be one number or more, ascending, not {found}", "temperatures")
 
 
 @dataclass(frozen=True, kw_only=True)

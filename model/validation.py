@@ -282,6 +282,8 @@ def _reason(mistake: Any) -> str:
         return f"expected at least {details['ge']}, found {shown(value)}"
     if kind == "less_than_equal":
         return f"expected at most {details['le']:,}, found {shown(value)}"
+    if kind == "string_too_long":
+        return f"expected at most {details['max_length']} characters, found {shown(value)}"
     if kind == "string_too_short":
         return f"expected some text, found {shown(value)}"
     return f"{mistake['msg'].removeprefix('Value error, ')}, found {shown(value)}"

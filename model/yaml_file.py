@@ -20,9 +20,11 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def load_yaml(path: Path) -> Any:
     """What a YAML file holds, in UTF-8; raises ConfigError, whose text does not name the file."""
     text = _text_of(path)
+    # With tabs, the C loader is laxer than the one by which Snakemake reads config.yaml.
+    loader = yaml.SafeLoader if "\t" in text else _Loader
     try:
-        _check_events(yaml.parse(text, Loader=_Loader))
-        return yaml.load(text, Loader=_Loader)
+        _check_events(yaml.parse(text, Loader=loader))
+        return yaml.load(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         raise _in_words(error, text) from None
     except ValueError as error:

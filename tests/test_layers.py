@@ -14,6 +14,7 @@ LAYERS = {
     # The rules of block strings and options, which import no torch.
     "config": {
         "definitions",
+        "limits",
         "validation",
         "network.layout",
         "network.pooling",
@@ -22,6 +23,8 @@ LAYERS = {
     },
     "definitions": set(),
     "validation": set(),
+    "limits": {"validation"},
+    "yaml_file": {"validation"},
     "files": set(),
     "randomness": set(),
     "run_tables": set(),

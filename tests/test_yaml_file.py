@@ -26,6 +26,7 @@ ALIASES = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
         ("? [1]\n: 2\n", "line 1, column 3: a list, a mapping or an alias as a key; write text"),
         # Syntax.
         ("a:\n\tb: 1\n", "line 2, column 1: a tab; YAML wants spaces"),
+        ("a:\t1\n", "line 1, column 3: a tab; YAML wants spaces"),  # Snakemake's loader refuses it
         ("a: [\n", "line 2, column 1: a bracket or brace is not closed"),
         ("a:\n  b: [1, 2\nc: 3\n", "line 3, column 2: a bracket or brace of line 2 is not closed"),
         ("x: {m: {b: 2}\ny: {}\n", "line 2, column 1: a bracket or brace of line 1 is not closed"),

@@ -92,6 +92,19 @@ def test_a_name_that_is_taken_is_named_with_what_has_it(
         Study.of_config(with_name(section, name))
 
 
+def test_two_runs_whose_logs_would_have_one_name_are_named() -> None:
+    content = with_name("datasets", "grey-wide")
+    content["studies"]["first"] |= {"datasets": ["grey", "grey-wide"]}
+    content["variants"]["wide-x1"] = {}
+    content["ablations"]["sharing"]["variants"] = ["x1", "wide-x1"]
+    message = (
+        "studies.first: variant wide-x1 on grey and variant x1 on grey-wide would write the same "
+        "logs; rename one"
+    )
+    with pytest.raises(ConfigError, match=f"^{message}$"):
+        Study.of_config(content)
+
+
 def test_every_output_of_the_registry_is_reserved() -> None:
     suffixes = [output.suffix for output in ABLATION_OUTPUTS.values() if output.suffix]
     taken = [*STUDY_TABLES, *STUDY_FIGURES, *(f"width{suffix}" for suffix in suffixes)]

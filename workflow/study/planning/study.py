@@ -63,6 +63,7 @@ class Study:
     def check(self) -> None:
         """Raise ConfigError, one line, unless every config of the study can be built."""
         self._check_number()
+        self._check_logs()
         for dataset in self.datasets:
             self.evaluate_config(dataset)
             self.probe_config(dataset)
@@ -75,6 +76,18 @@ class Study:
             raise ConfigError(
                 f"{number:,} runs; at most {MAX_RUNS:,} can be", place=f"studies.{self.name}"
             )
+
+    def _check_logs(self) -> None:
+        """The logs of a run are named DATASET-VARIANT-seedN.log."""
+        others: dict[str, tuple[str, str]] = {}
+        for dataset, variant in self.pairs:
+            other = others.setdefault(f"{dataset}-{variant}".lower(), (dataset, variant))
+            if other != (dataset, variant):
+                raise ConfigError(
+                    f"variant {other[1]} on {other[0]} and variant {variant} on {dataset} would "
+                    "write the same logs; rename one",
+                    place=f"studies.{self.name}",
+                )
 
     @property
     def datasets(self) -> list[str]:
