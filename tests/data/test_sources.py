@@ -193,7 +193,8 @@ def assert_advice(message: str, source: Source) -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=name)
 def test_published_facts_are_well_formed(source: Source) -> None:
     assert source.licence
-    assert all(url.startswith("https://") and url.endswith("/") for url in source.mirrors)
+    # Amazon serves the buckets of websites by http alone; whatever comes is verified.
+    assert all(re.fullmatch(r"https?://.*/", url) for url in source.mirrors)
     for file in source.files:
         digits = hashlib.new(file.algorithm).digest_size * 2
         assert re.fullmatch(f"[0-9a-f]{{{digits}}}", file.checksum), file.name
