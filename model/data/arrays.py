@@ -51,6 +51,7 @@ def preprocess(dataset: Dataset, data_dir: str | Path) -> DatasetInfo:
         pixel_mean=pixel_mean,
         pixel_std=pixel_std,
         raw_sha256=own_sha256,
+        images=dataset.record() if dataset.record is not None else None,
     )
     with atomic_write(folder / "dataset.json") as temporary:
         temporary.write_text(json.dumps(asdict(info), indent=2) + "\n")
