@@ -35,11 +35,11 @@ def train_or_resume(
     run: RunConfig, options: argparse.Namespace, device: torch.device, ranks: Ranks, stop: StopFlag
 ) -> int:
     """Bring a run as far as it gets, write its results if that is the end; the exit code."""
-    dataset_sha256 = load_info(options.data_dir, run.dataset).dataset_sha256
+    info = load_info(options.data_dir, run.dataset)
     batches = TrainingBatches(options.data_dir, run)
     validation = held_out_images(options.data_dir, run, "valid")[: run.train.validation_images]
-    checkpoints = Checkpoints(options.run_dir / "state", run.identity(dataset_sha256))
-    training = Training(run, dataset_sha256, build_model(run.model), device, ranks)
+    checkpoints = Checkpoints(options.run_dir / "state", run.identity(info.dataset_sha256))
+    training = Training(run, info.dataset_sha256, build_model(run.model), device, ranks)
     with ranks.writer_first():  # it renames damaged states
         if ranks.is_writer:
             checkpoints.claim()
@@ -55,7 +55,7 @@ def train_or_resume(
         return 128 + number
     if ranks.is_writer:
         checkpoints.check_ownership()
-        write_results(options.run_dir, training)
+        write_results(options.run_dir, training, info.raw_sha256)
     log.info("%s after %d steps", training.status, training.progress.step)
     return 0
 

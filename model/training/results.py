@@ -12,10 +12,11 @@ from model.training.provenance import totals
 from model.training.state import Training
 
 
-def write_results(run_dir: Path, training: Training) -> None:
+def write_results(run_dir: Path, training: Training, raw_sha256: str | None = None) -> None:
     """Write the averaged weights, the learning curve and, last, `train.json`.
 
-    All of it is made of the training's state alone: restored from it, the files are the same.
+    All of it is of the training's state: restored from it, the files are the same.  `raw_sha256` is
+    that of the user's own files that the dataset was made of.
     """
     run, progress = training.run, training.progress
     identity = {
@@ -33,6 +34,7 @@ def write_results(run_dir: Path, training: Training) -> None:
     summary = {
         "status": training.status,
         **identity,
+        "raw_sha256": raw_sha256,
         "num_parameters": training.model.num_parameters,
         "stochastic_depth": run.model.stochastic_depth,
         "num_latents": run.model.num_latents,

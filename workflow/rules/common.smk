@@ -15,7 +15,7 @@ from model.config import ConfigError
 from model.data.published import PUBLISHED
 from model.run_tables import written_by
 from study import registry
-from study.planning.content import content_of, own_content
+from study.planning.content import StudyData
 from study.planning.shorter import check_not_shorter
 from study.planning.study import Run, Study
 
@@ -31,6 +31,7 @@ os.environ.update(DATA_MIRROR=config["data_mirror"] or "")
 
 
 DATA_DIR = os.path.normpath(os.path.expanduser(config["data_dir"]))
+DATA = StudyData(DATA_DIR, Path("results") / STUDY.name / "runs")
 
 
 # "<data>" in the paths of the rules
@@ -192,11 +193,16 @@ def raw_checksums(wildcards):
 
 def own_images(wildcards):
     """What the preprocessed arrays of a user's own dataset are made of."""
-    return own_content(DATA_DIR, wildcards.dataset)
+    return DATA.own_files(wildcards.dataset)
+
+
+def dataset_file(wildcards):
+    """dataset.json, whose time says nothing, unless it is about to be made of other files."""
+    path = f"{DATA_DIR}/{wildcards.dataset}/dataset.json"
+    return path if DATA.is_outdated(wildcards.dataset) else ancient(path)
 
 
 def dataset_content(wildcards):
     """What makes a run again: the content of its data, wherever they lie and whenever they came."""
     run = run_of(wildcards)
-    folder = f"results/{STUDY.name}/runs/{run.dataset}/{run.variant}/seed{run.seed}"
-    return content_of(DATA_DIR, run.dataset, Path(folder))
+    return DATA.content(run.dataset, run.variant, run.seed)

@@ -1,5 +1,5 @@
-# Raw files as published, verified; then arrays.  A run depends on their content (dataset_content in
-# common.smk): it is `ancient` to Snakemake, so that neither a touched nor a moved file retrains it.
+# Raw files as published, verified; then arrays.  A run depends on their content, which is a parameter
+# of its rules (dataset_content): neither a touched nor a moved file makes it again.
 
 
 rule fetch:

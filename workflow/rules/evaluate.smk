@@ -5,7 +5,7 @@ rule evaluate:
     input:
         config="results/{study}/runs/{dataset}/{variant}/seed{seed}/config.yaml",
         model="results/{study}/runs/{dataset}/{variant}/seed{seed}/model.safetensors",
-        dataset=ancient("<data>/{dataset}/dataset.json"),
+        dataset=dataset_file,
     output:
         run_table_files("evaluate"),
     log:
@@ -47,7 +47,7 @@ rule probe:
     input:
         config="results/{study}/runs/{dataset}/{variant}/seed{seed}/config.yaml",
         model="results/{study}/runs/{dataset}/{variant}/seed{seed}/model.safetensors",
-        dataset=ancient("<data>/{dataset}/dataset.json"),
+        dataset=dataset_file,
     output:
         run_table_files("probe"),
         "results/{study}/runs/{dataset}/{variant}/seed{seed}/samples.npy",

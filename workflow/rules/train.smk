@@ -19,7 +19,7 @@ rule configure:
 rule train:
     input:
         config="results/{study}/runs/{dataset}/{variant}/seed{seed}/config.yaml",
-        dataset=ancient("<data>/{dataset}/dataset.json"),
+        dataset=dataset_file,
     output:
         "results/{study}/runs/{dataset}/{variant}/seed{seed}/model.safetensors",
         "results/{study}/runs/{dataset}/{variant}/seed{seed}/history.parquet",
