@@ -18,13 +18,7 @@ from model.data.datasets import DATASETS, Dataset, dataset_named
 from model.data.images_config import ImagesConfig, OwnImages
 from model.data.sources import DataError
 
-
-def number(text: str) -> int | float:
-    """An integer, or a number with a decimal point."""
-    return float(text) if "." in text or "e" in text.lower() else int(text)
-
-
-_TYPES: dict[str, Callable[[str], int | float]] = {"valid": number, "test": number, "seed": int}
+_TYPES: dict[str, Callable[[str], float]] = {"valid": float, "test": float, "seed": int}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -32,7 +32,9 @@ def preprocess(dataset: Dataset, data_dir: str | Path) -> DatasetInfo:
         sources.verify(dataset.raw, data_dir)
     folder = Path(data_dir) / dataset.name
     # Before they are read: files that change meanwhile are noticed the next time.
-    own_sha256 = own_files_sha256(data_dir, dataset.name) if dataset.is_own else None
+    own_sha256 = (
+        own_files_sha256(data_dir, dataset.name, dataset.own) if dataset.own is not None else None
+    )
     _write_arrays(dataset, sources.raw_dir(data_dir, dataset.name), folder)
     arrays = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in SPLITS}
     _, height, width, image_channels = arrays["train"].shape

@@ -55,7 +55,7 @@ class Dataset:
     split_description: str
     make: Callable[[Path], Batches]  # from the folder of its verified raw files
     raw: Source | None = None  # None: nothing to fetch, embedded in a package or the user's own
-    is_own: bool = False  # made of a user's own files
+    own: OwnImages | None = None  # made of a user's own files
     # What was done to the images and which files were left out, once they are made.
     record: Callable[[], dict[str, Any]] | None = None
 
@@ -324,6 +324,6 @@ def dataset_named(
         split_description="as the folders or files are named; what no name says is held out "
         f"({sizes}); images permuted with the seed",
         make=lambda _raw: made.make(place),
-        is_own=True,
+        own=own,
         record=made.record,
     )

@@ -26,8 +26,8 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# EPS and WMF run other programs; the others are names without a decoder.
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# EPS and WMF run other programs; the others are names without a decoder.
 NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 

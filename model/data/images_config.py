@@ -19,9 +19,9 @@ class ImagesConfig:
     """none, or center: the largest square at the centre of each image"""
     resize: Literal["none", "nearest", "box", "bilinear", "bicubic", "lanczos"] = "none"
     """the filter that brings each image to the model's image_size; none: all have it"""
-    valid: int | float = 0.1
+    valid: float = 0.1
     """images held out for valid, if no folder has this name: a share or a number"""
-    test: int | float = 0.1
+    test: float = 0.1
     """images held out for test, if no folder names a split: a share or a number"""
     seed: int = 0
     """of the permutation that decides which images are held out"""
@@ -33,7 +33,7 @@ class ImagesConfig:
     def __post_init__(self) -> None:
         for name in ("valid", "test"):
             size = getattr(self, name)
-            if not (0 < size < 1 or (size >= 1 and size == int(size))):
+            if not (0 < size < 1 or (size >= 1 and float(size).is_integer())):
                 raise ConfigError(
                     f"must be a share between 0 and 1 or a number of images, not {size}", name
                 )
@@ -58,7 +58,7 @@ class ImagesConfig:
 
     def num_held_out(self, split: Literal["valid", "test"], num_images: int) -> int:
         """How many of `num_images` are held out for a split: rounded down."""
-        size: int | float = getattr(self, split)
+        size: float = getattr(self, split)
         # By the decimal number that was written: 0.29 * 100 is a little less than 29.
         return int(size) if size >= 1 else int(Fraction(str(size)) * num_images)
 

@@ -6,20 +6,32 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from model.data.images_config import OwnImages
 from model.data.raw_files import open_raw, raw_source
-from model.data.sources import sha256_of
+from model.data.sources import DataError, sha256_of
 from model.files import write_text
 
 
-def own_files_sha256(data_dir: str | Path, dataset: str) -> str | None:
-    """The SHA-256 of names and contents of the files of a user's own dataset; None without any.
+def own_files_sha256(data_dir: str | Path, dataset: str, own: OwnImages) -> str | None:
+    """The SHA-256 of what a user's own dataset is made of, and of how; None without any files.
 
-    Of a zip, that of its bytes.  Links are followed, hidden files left out.  Contents are read
-    again only if names, sizes or times have changed since the last time.
+    It is of names and contents, of a zip that of its bytes, and of the options.  Links are
+    followed, hidden files left out.  Contents are read again only if names, sizes or times have
+    changed since the last time.
     """
-    place, record = raw_source(data_dir, dataset), Path(data_dir) / dataset / "raw_digest.json"
-    if place is None:
+    try:
+        place = raw_source(data_dir, dataset)
+    except DataError:  # which preprocessing will say
         return None
+    files = None if place is None else _files_sha256(place, Path(data_dir) / dataset)
+    if files is None:
+        return None
+    options = json.dumps(own.record(), sort_keys=True)
+    return hashlib.sha256(f"{files} {options}".encode()).hexdigest()
+
+
+def _files_sha256(place: Path, folder: Path) -> str | None:
+    record = folder / "raw_digest.json"
     files = {"": place}
     if place.is_dir():
         with open_raw(place) as raw:

@@ -17,10 +17,12 @@ from model.run_tables import written_by
 from study import registry
 from study.planning.content import StudyData
 from study.planning.shorter import check_not_shorter
+from study.planning.own_images import own_images as own_images_of
 from study.planning.study import Run, Study
 
 try:
     STUDY = Study.of_config(config)
+    OWN_IMAGES = own_images_of(STUDY)
     if workflow.is_main_process:  # not in each job
         check_not_shorter(STUDY, Path("results"))
 except ConfigError as error:
@@ -31,7 +33,7 @@ os.environ.update(DATA_MIRROR=config["data_mirror"] or "")
 
 
 DATA_DIR = os.path.normpath(os.path.expanduser(config["data_dir"]))
-DATA = StudyData(DATA_DIR, Path("results") / STUDY.name / "runs")
+DATA = StudyData(DATA_DIR, Path("results") / STUDY.name / "runs", OWN_IMAGES)
 
 
 # "<data>" in the paths of the rules
@@ -194,6 +196,12 @@ def raw_checksums(wildcards):
 def own_images(wildcards):
     """What the preprocessed arrays of a user's own dataset are made of."""
     return DATA.own_files(wildcards.dataset)
+
+
+def own_options(wildcards):
+    """How a user's own images are made: nothing for other datasets."""
+    own = OWN_IMAGES.get(wildcards.dataset)
+    return own.arguments() if own else []
 
 
 def dataset_file(wildcards):
