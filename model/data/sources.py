@@ -163,29 +163,43 @@ def _download_one(url: str, file: RawFile, path: Path) -> str | None:
             downloader(url, os.fspath(temporary), None)
             if found := difference(temporary, file):
                 raise DataError(found)
+    except requests.ConnectionError as error:
+        # Its own text is a page of nested exceptions; the innermost one says why.
+        return f"no connection ({_innermost(error)})"
+    except requests.Timeout:
+        return "no answer within a minute"
     except (requests.RequestException, DataError) as error:
         return str(error)
     return None
+
+
+def _innermost(error: BaseException) -> str:
+    """The text of the error at the bottom of those that were raised from one another."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return str(error)
 
 
 def _unreachable(
     source: Source, folder: Path, missing: Sequence[RawFile], failures: Sequence[str]
 ) -> str:
     if source.mirrors:
-        problem = "\n".join([f"no mirror gave {missing[0].name}:", *failures])
+        problem = f"no mirror gave {missing[0].name}"
         hosts = ", ".join(dict.fromkeys(urlsplit(url).netloc for url in source.mirrors))
         advice = f"Without network: get them from {hosts} on another machine"
     else:
         problem = "its files have no direct link"
         advice = f"Get them where they are published ({source.origin}) or from a copy"
-    return (
-        f"{source.dataset}: {problem}\n"
-        f"These files are missing in {folder} (checksum, name, size):\n"
-        f"{_listing(missing)}\n"
-        f"{advice}, put them into "
-        f"DIR/{source.dataset}, and set data_mirror to DIR: in config.yaml, with snakemake's "
-        f"`--config data_mirror=DIR`, or with `--mirror DIR` of "
-        f"`python -m model.data fetch {source.dataset}`."
+    return "\n".join(
+        [
+            f"{source.dataset}: {problem}; files are missing in {folder} (checksum, name, size):",
+            _listing(missing),
+            *failures,
+            f"{advice}, put them into "
+            f"DIR/{source.dataset}, and set data_mirror to DIR: in config.yaml, with snakemake's "
+            f"`--config data_mirror=DIR`, or with `--mirror DIR` of "
+            f"`python -m model.data fetch {source.dataset}`.",
+        ]
     )
 
 
