@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.data import sources
 from model.data.archives import Images
@@ -81,6 +82,11 @@ def pixel_moments(images: Images) -> tuple[float, float]:
     histogram = np.zeros(256, np.int64)
     for start in range(0, len(images), 1024):
         histogram += np.bincount(images[start : start + 1024].ravel(), minlength=256)
+    return moments(histogram)
+
+
+def moments(histogram: NDArray[np.int64]) -> tuple[float, float]:
+    """Return mean and standard deviation of the values that a histogram [256] counts."""
     values = np.arange(256)
     count = int(histogram.sum())
     total = int((histogram * values).sum())
