@@ -29,10 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             dataset = dataset_named(arguments.dataset, arguments.data_dir)
             _fetch(dataset, arguments.data_dir, arguments.mirror)
         elif arguments.command == "check":
-            print(check(arguments.place))
+            _say(check(arguments.place))
         else:
             dataset = dataset_named(
-                arguments.dataset, arguments.data_dir, _own_images(arguments), print
+                arguments.dataset, arguments.data_dir, _own_images(arguments), _say
             )
             _preprocess(dataset, arguments.data_dir)
     except (DataError, ConfigError, OSError) as error:
@@ -63,6 +63,11 @@ def _preprocess(dataset: Dataset, data_dir: Path) -> None:
             print(f"  {number} images: {step}")
         for reason, files in info.images["left_out"].items():
             print(f"  {files['files']} files left out: {reason}")
+
+
+def _say(line: str) -> None:
+    """Print a line, whatever bytes the name of a file in it is made of."""
+    print(line.encode("utf-8", "backslashreplace").decode())
 
 
 def _own_images(arguments: argparse.Namespace) -> OwnImages | None:

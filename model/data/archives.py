@@ -18,6 +18,14 @@ from model.data.sources import DataError
 Images = NDArray[np.uint8]  # [N, H, W, C], intensities 0..255
 Stream = IO[bytes] | gzip.GzipFile
 
+# What a pickled array is made of; numpy.core is its place before NumPy 2.
+ARRAY_CLASSES = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
 IDX_MAGIC_IMAGES = 0x00000803  # unsigned bytes, three dimensions
 # Images in memory at a time: 12 MiB at 64x64, and no more of larger ones.
 ROWS_AT_ONCE, BYTES_AT_ONCE = 1024, 1024 * 64 * 64 * 3
@@ -86,9 +94,17 @@ def read_cifar10_batch(archive: tarfile.TarFile, name: str) -> Images:
     """Read one pickled batch of CIFAR-10's archive, `data_batch_1` for one, into [N, 32, 32, 3]."""
     stream = archive.extractfile(f"cifar-10-batches-py/{name}")
     assert stream is not None
-    # A pickle can run code: this one is of a file whose checksum was verified.
-    batch = pickle.load(stream, encoding="bytes")  # Python 2 wrote it
+    batch = _ArrayUnpickler(stream, encoding="bytes").load()  # Python 2 wrote it
     return _channels_last(batch[b"data"], 32)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads arrays, lists and dicts: a pickle can run code, and only md5 vouches for CIFAR-10's."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) in ARRAY_CLASSES:
+            return super().find_class(module, name)
+        raise DataError(f"a pickled {module}.{name}: these are not the published files")
 
 
 def npz_batches(path: Path, image_size: int) -> Iterator[Images]:

@@ -87,13 +87,13 @@ def check(place: Path) -> str:
 def _splits_of_images(
     images: list[RawEntry], files: RawFiles, found: Findings
 ) -> dict[RawEntry, str]:
-    if not any(split_of_folder(entry.path) for entry in images):
+    if not any(split_of_folder(entry.name) for entry in images):
         return dict.fromkeys(images, UNNAMED)
     try:
         split_images(images, ImagesConfig(), files.place)
     except DataError as error:
         found.problems.append(str(error))
-    named = {entry: split_of_folder(entry.path) for entry in images}
+    named = {entry: split_of_folder(entry.name) for entry in images}
     return {entry: "/".join(sorted(names)) for entry, names in named.items() if names}
 
 
@@ -104,19 +104,19 @@ def _add_image(entry: RawEntry, split: str, found: Findings) -> None:
     except DamagedFile as error:
         found.problems.append(str(error))
         return
-    found.add(picture, split, str(entry.path), steps)
+    found.add(picture, split, entry.name, steps)
 
 
 def _add_array(array: ArrayFile, files: RawFiles, found: Findings) -> None:
     own = OwnImages(
         image_size=array.shape[1], image_channels=array.shape[3] if len(array.shape) == 4 else 1
     )
-    split: Split | None = split_of_array(array.entry.path, files.place)
+    split: Split | None = split_of_array(array.entry.name, files.place)
     position = 0
     for batch in array.batches(ImageDecoder(own)):
         for image in batch:
             picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-            name = f"{array.entry.path}[{position}]"
+            name = f"{array.entry.name}[{position}]"
             shape = "x".join(map(str, array.shape[1:]))
             found.add(
                 picture, split or "no split named: split by the seed", name, [f"array {shape}"]

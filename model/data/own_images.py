@@ -6,7 +6,8 @@ import mimetypes
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ class OwnDataset:
             images, arrays = sort_out(self.files)
             if arrays and images:
                 raise DataError(
-                    f"{place}: holds arrays ({arrays[0].entry.path}) and images "
-                    f"({images[0].path}); keep one kind"
+                    f"{place}: holds arrays ({arrays[0].entry.name}) and images "
+                    f"({images[0].name}); keep one kind"
                 )
             if arrays:
                 yield from self._of_arrays(arrays)
@@ -88,7 +89,7 @@ class OwnDataset:
                             "of the dataset in config.yaml (--unreadable=skip)"
                         ) from error
                     reason = str(error).removeprefix(f"{entry.place}: ")
-                    self.files.leave_out(str(entry.path), reason)
+                    self.files.leave_out(entry.name, reason)
                     continue
                 num_made[split] += 1
                 yield split, pixels[None]
@@ -100,7 +101,7 @@ class OwnDataset:
         of_splits: dict[Split, list[ArrayFile]] = {split: [] for split in SPLITS}
         pool: list[ArrayFile] = []  # in no split
         for array in arrays:
-            split = split_of_array(array.entry.path, self.files.place)
+            split = split_of_array(array.entry.name, self.files.place)
             (pool if split is None else of_splits[split]).append(array)
         config = self.own.config
         if not pool:
@@ -135,13 +136,13 @@ def sort_out(files: RawFiles) -> tuple[list[RawEntry], list[ArrayFile]]:
     for entry in files.entries:
         name = entry.path.name
         if is_labels(name):
-            files.leave_out(str(entry.path), "labels")
+            files.leave_out(entry.name, "labels")
         elif is_array(name):
             arrays.append(ArrayFile(entry))
         elif _is_image(entry):
             images.append(entry)
         else:
-            files.leave_out(str(entry.path), "no image that Pillow reads")
+            files.leave_out(entry.name, "no image that Pillow reads")
     return images, arrays
 
 
@@ -165,7 +166,7 @@ def split_images(
     Raises DataError for an image in no split or in two, and for a split without images.
     """
     splits: dict[Split, list[RawEntry]] = {split: [] for split in SPLITS}
-    named = [(entry, split_of_folder(entry.path)) for entry in entries]
+    named = [(entry, split_of_folder(entry.name)) for entry in entries]
     unnamed = [entry for entry, names in named if not names]
     if len(unnamed) == len(entries):
         splits["train"] = entries
@@ -176,7 +177,7 @@ def split_images(
                 raise DataError(
                     f"{entry.place}{more}: move it into one of the folders train, valid, test"
                 )
-            splits[names.pop()].append(entry)
+            splits[next(iter(names))].append(entry)
         _require_splits(splits, place)
     # Permuted, so that the first n images of a split are a sample of all folders.
     for split in SPLITS:
@@ -194,19 +195,24 @@ def split_images(
     return splits
 
 
-def split_of_folder(path: PurePosixPath) -> set[Split]:
+def split_of_folder(name: str) -> frozenset[Split]:
     """The splits that the folders on a file's way name."""
-    parts = (part.lower() for part in path.parent.parts)
-    return {SPLIT_NAMES[part] for part in parts if part in SPLIT_NAMES}
+    return _named_splits(name.rpartition("/")[0])
 
 
-def split_of_array(path: PurePosixPath, place: Path) -> Split | None:
+@cache  # one set for all files of a folder, of which there may be millions
+def _named_splits(folder: str) -> frozenset[Split]:
+    parts = folder.lower().split("/")
+    return frozenset(SPLIT_NAMES[part] for part in parts if part in SPLIT_NAMES)
+
+
+def split_of_array(name: str, place: Path) -> Split | None:
     """The split that the name of an array file says, or that of a folder on its way."""
-    words = re.split(r"[^a-z0-9]+", path.stem.lower())
-    names = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES} or split_of_folder(path)
+    words = re.split(r"[^a-z0-9]+", name.rpartition("/")[2].lower())
+    names = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES} or split_of_folder(name)
     if len(names) > 1:
-        raise DataError(f"{place}: {path} names more than one split")
-    return names.pop() if names else None
+        raise DataError(f"{place}: {name} names more than one split")
+    return next(iter(names), None)
 
 
 def _require_splits(splits: Mapping[Split, Sequence[object]], place: Path) -> None:

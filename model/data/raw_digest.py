@@ -35,7 +35,7 @@ def _files_sha256(place: Path, folder: Path) -> str | None:
     files = {"": place}
     if place.is_dir():
         with open_raw(place) as raw:
-            files = {str(entry.path): place / entry.path for entry in raw.entries}
+            files = {entry.name: place / entry.name for entry in raw.entries}
     if not files:
         return None
     listing = hashlib.sha256()

@@ -5,12 +5,11 @@ Nothing is unpacked onto the disk: a member of an archive is read where it lies.
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -28,14 +27,31 @@ class DamagedFile(DataError):
     """A file whose content cannot be had or understood: `unreadable` says what becomes of it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RawEntry:
-    """One file of a dataset."""
+    """One file of a dataset; there may be millions, so it is small."""
 
-    path: PurePosixPath  # below the folder, or inside the archive
-    place: str  # for messages
+    name: str  # its path below the folder, or inside the archive
     size_bytes: int
-    open: Callable[[], IO[bytes]]
+    files: RawFiles = field(repr=False)
+    member: zipfile.ZipInfo | None = None  # of an archive
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Its path below the folder, or inside the archive."""
+        return PurePosixPath(self.name)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return f"{self.files.place}{'/' if self.member is None else ': '}{self.name}"
+
+    def open(self) -> IO[bytes]:
+        """The content as a stream."""
+        if self.member is None:
+            return (self.files.place / self.name).open("rb")
+        assert self.files.archive is not None
+        return self.files.archive.open(self.member)
 
     def read(self) -> bytes:
         """The whole content; raises DamagedFile if it is damaged, or too large for an image."""
@@ -48,17 +64,22 @@ class RawEntry:
             raise DamagedFile(f"{self.place}: damaged in the archive ({error})") from error
 
 
-@dataclass
+@dataclass(eq=False)
 class RawFiles:
     """All files of a dataset, sorted by their paths, and those left out, by the reason."""
 
     place: Path
+    archive: zipfile.ZipFile | None = None
     entries: list[RawEntry] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
 
     def leave_out(self, name: str, reason: str) -> None:
         """Count and name a file that is not used."""
         self.left_out.setdefault(reason, []).append(name)
+
+    def sort(self) -> None:
+        """Sort by the parts of the paths, as a folder is sorted."""
+        self.entries.sort(key=lambda entry: entry.name.split("/"))
 
 
 def raw_source(data_dir: str | Path, dataset: str) -> Path | None:
@@ -91,40 +112,35 @@ def open_raw(place: Path) -> Iterator[RawFiles]:
 
 def _files_of_folder(place: Path) -> RawFiles:
     files = RawFiles(place)
-    _walk(place, PurePosixPath(), (os.path.realpath(place),), files)
-    files.entries.sort(key=lambda entry: entry.path)
+    _walk(os.fspath(place), "", (os.path.realpath(place),), files)
+    files.sort()
     return files
 
 
-def _walk(folder: Path, below: PurePosixPath, above: tuple[str, ...], files: RawFiles) -> None:
-    for item in sorted(os.scandir(folder), key=lambda item: item.name):
-        path, name = Path(item.path), below / item.name
+def _walk(folder: str, below: str, above: tuple[str, ...], files: RawFiles) -> None:
+    with os.scandir(folder) as listing:
+        items = sorted(listing, key=lambda item: item.name)
+    for item in items:
+        name = below + item.name
         if item.name.startswith("."):
-            files.leave_out(str(name), "hidden")
+            files.leave_out(name, "hidden")
         elif item.is_dir():
             real = os.path.realpath(item.path)
             # The same folder may be linked at several places, but not within itself.
             if real in above:
-                files.leave_out(str(name), "a link to a folder that it lies in")
+                files.leave_out(name, "a link to a folder that it lies in")
             else:
-                _walk(path, name, (*above, real), files)
+                _walk(item.path, f"{name}/", (*above, real), files)
         elif item.is_file():
-            files.entries.append(
-                RawEntry(
-                    path=name,
-                    place=str(path),
-                    size_bytes=item.stat().st_size,
-                    open=lambda path=path: path.open("rb"),  # type: ignore[misc]
-                )
-            )
+            files.entries.append(RawEntry(name, item.stat().st_size, files))
         elif item.is_symlink():
-            files.leave_out(str(name), "a link to nothing")
+            files.leave_out(name, "a link to nothing")
         else:
-            files.leave_out(str(name), "no regular file")
+            files.leave_out(name, "no regular file")
 
 
 def _files_of_zip(place: Path, archive: zipfile.ZipFile) -> RawFiles:
-    files = RawFiles(place)
+    files = RawFiles(place, archive)
     seen = set()
     for member in archive.infolist():
         if member.is_dir():
@@ -140,21 +156,14 @@ def _files_of_zip(place: Path, archive: zipfile.ZipFile) -> RawFiles:
         if stat.S_ISLNK(member.external_attr >> 16):
             files.leave_out(str(path), "a link inside an archive")
             continue
-        if path in seen:
+        if str(path) in seen:
             raise DataError(f"{shown}: stands in the archive twice; make the zip again")
         if member.flag_bits & 0x1:
             raise DataError(f"{shown}: encrypted; make the zip again without a password")
         refuse_bomb(shown, member.compress_size, member.file_size)
-        seen.add(path)
-        files.entries.append(
-            RawEntry(
-                path=path,
-                place=shown,
-                size_bytes=member.file_size,
-                open=lambda member=member: archive.open(member),  # type: ignore[misc]
-            )
-        )
-    files.entries.sort(key=lambda entry: entry.path)
+        seen.add(str(path))
+        files.entries.append(RawEntry(str(path), member.file_size, files, member))
+    files.sort()
     return files
 
 
@@ -165,8 +174,3 @@ def refuse_bomb(place: str, packed_bytes: int, size_bytes: int) -> None:
             f"{place}: {packed_bytes} bytes would become {size_bytes}: a decompression bomb?  "
             "If not, unpack it yourself"
         )
-
-
-def in_memory(entry: RawEntry) -> io.BytesIO:
-    """A file's content as a stream that can be searched."""
-    return io.BytesIO(entry.read())

@@ -172,6 +172,7 @@ def test_every_file_is_used_or_counted_and_named(
     (raw / "20").write_bytes((raw / "0.png").read_bytes())  # an image without a telling name
     (raw / "notes.txt").write_text("no image")
     (raw / ".DS_Store").write_bytes(b"hidden")
+    (raw / os.fsdecode(b"\xff.txt")).write_text("a name that is not UTF-8")
     (raw / "lost.png").symlink_to(raw / "nowhere.png")
     os.mkfifo(raw / "pipe.png")
     elsewhere = tmp_path / "elsewhere"
@@ -184,7 +185,7 @@ def test_every_file_is_used_or_counted_and_named(
     assert sum(info.num_images.values()) == 20 + 1 + 2 + 2
     assert info.images is not None
     assert {r: left["first"] for r, left in info.images["left_out"].items()} == {
-        "no image that Pillow reads": ["notes.txt"],
+        "no image that Pillow reads": ["notes.txt", os.fsdecode(b"\xff.txt")],
         "hidden": [".DS_Store"],
         "a link to nothing": ["lost.png"],
         "a link to a folder that it lies in": ["linked/back"],
@@ -192,6 +193,7 @@ def test_every_file_is_used_or_counted_and_named(
     }
     log = capsys.readouterr().out
     assert "left out: notes.txt: no image that Pillow reads\n" in log
+    assert "left out: \\udcff.txt: no image that Pillow reads\n" in log
     assert "25 images: PNG RGB\n" in log
 
 

@@ -39,7 +39,8 @@ def write_zip(path: Path) -> None:
     path.parent.mkdir(parents=True)
     with zipfile.ZipFile(path, "w") as archive:
         for n in range(40):
-            size = (int(numbers.integers(10, 40)), int(numbers.integers(20, 60)))
+            width = int(numbers.integers(10, 40))
+            size = (width, width + int(numbers.integers(1, 20)))
             pixels = numbers.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
             stream = io.BytesIO()
             Image.fromarray(pixels).save(stream, "JPEG")
