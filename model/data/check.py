@@ -129,6 +129,10 @@ def _description(found: Findings, files: RawFiles) -> list[str]:
     order: dict[str, int] = {name: position for position, name in enumerate(SPLITS)}
     for split, number in sorted(found.splits.items(), key=lambda item: order.get(item[0], 9)):
         lines.append(f"  split: {split}: {number}")
+    if len(found.sizes) > SHOWN:
+        widths, heights = zip(*found.sizes, strict=True)
+        spans = f"{min(widths)} ... {max(widths)} x {min(heights)} ... {max(heights)}"
+        lines.append(f"  sizes: {len(found.sizes)}, {spans}")
     lines += _most(f"  size: {w}x{h}: {n}" for (w, h), n in found.sizes.most_common())
     lines += [f"  read: {step}: {number}" for step, number in found.steps.most_common()]
     lines.append(f"  colour: {found.num_coloured} coloured, the others grey")
