@@ -94,9 +94,9 @@ class ModelConfig:
                 "bottleneck_multiple",
                 "width",
             )
-        if self.likelihood == "discretised_logistics" and self.image_channels != 3:
+        if self.likelihood == "discretised_logistics" and self.image_channels not in (1, 3):
             raise ConfigError(
-                "discretised_logistics is for 3 channels, each given the ones before, "
+                "discretised_logistics is for 1 channel, or for 3, each given the ones before, "
                 f"not for image_channels: {self.image_channels}",
                 "likelihood",
                 "image_channels",

@@ -1,6 +1,7 @@
 """Readers of the formats in which images are published; the large ones never hold a whole file."""
 
 import gzip
+import math
 import pickle
 import tarfile
 from collections.abc import Iterator
@@ -15,38 +16,95 @@ from PIL import Image
 from model.data.sources import DataError
 
 Images = NDArray[np.uint8]  # [N, H, W, C], intensities 0..255
+Stream = IO[bytes] | gzip.GzipFile
 
+# What a pickled array is made of; numpy.core is its place before NumPy 2.
+ARRAY_CLASSES = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
 IDX_MAGIC_IMAGES = 0x00000803  # unsigned bytes, three dimensions
-NPZ_BATCH = 1024  # images in memory at a time: 12 MiB at 64x64
+# Images in memory at a time: 12 MiB at 64x64, and no more of larger ones.
+ROWS_AT_ONCE, BYTES_AT_ONCE = 1024, 1024 * 64 * 64 * 3
 
 
 def read_idx_images(path: Path) -> NDArray[np.uint8]:
     """Read a gzipped idx3 file into [N, H, W]; raise DataError if magic or counts are wrong."""
     with gzip.open(path) as stream:
-        content = stream.read()
-    if len(content) < 16:
-        raise DataError(f"{path}: {len(content)} bytes are too few for the header of an idx3 file")
-    magic, num_images, height, width = np.frombuffer(content, ">u4", count=4).tolist()
+        shape = idx_header(stream, str(path))
+        return np.concatenate(list(row_batches(stream, shape, str(path))))
+
+
+def idx_header(stream: Stream, place: str) -> tuple[int, int, int]:
+    """Read the header of an idx3 file: [N, H, W]; raise DataError if it is another one."""
+    header = stream.read(16)
+    if len(header) < 16:
+        raise DataError(f"{place}: {len(header)} bytes are too few for the header of an idx3 file")
+    magic, num_images, height, width = np.frombuffer(header, ">u4", count=4).tolist()
     if magic != IDX_MAGIC_IMAGES:
         raise DataError(
-            f"{path}: magic number 0x{magic:08x}, expected 0x{IDX_MAGIC_IMAGES:08x} (idx3 images)"
+            f"{place}: magic number 0x{magic:08x}, expected 0x{IDX_MAGIC_IMAGES:08x} (idx3 images)"
         )
-    pixels = np.frombuffer(content, np.uint8, offset=16)
-    if pixels.size != num_images * height * width:
+    return num_images, height, width
+
+
+def npy_header(stream: IO[bytes], place: str) -> tuple[int, ...]:
+    """Read the header of an .npy file of uint8 in C order: its shape; raise DataError otherwise."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version != (1, 0):
+            raise DataError(f"{place}: .npy format {version}, expected (1, 0)")
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    except ValueError as error:
+        raise DataError(f"{place}: not an .npy file ({error})") from error
+    if dtype != np.uint8 or is_fortran:
+        order = "Fortran" if is_fortran else "C"
         raise DataError(
-            f"{path}: the header announces {num_images} images of {height}x{width}, "
-            f"but {pixels.size} pixels follow"
+            f"{place}: the array is {dtype} {list(shape)} in {order} order, expected uint8 "
+            "(0 ... 255) in C order"
         )
-    return pixels.reshape(num_images, height, width)
+    return shape
+
+
+def row_batches(stream: Stream, shape: tuple[int, ...], place: str) -> Iterator[NDArray[np.uint8]]:
+    """Yield [n, ...] until all rows of an array are read, none of which is held.
+
+    Raises DataError if the stream ends before, or not there.
+    """
+    num_rows, *rest = shape
+    row_size = math.prod(rest)
+    at_once = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(row_size, 1)))
+    for start in range(0, num_rows, at_once):
+        number = min(num_rows - start, at_once)
+        content = stream.read(number * row_size)
+        if len(content) != number * row_size:
+            raise DataError(
+                f"{place}: the header announces {list(shape)}, but the file ends at row "
+                f"{start + len(content) // row_size}; replace it"
+            )
+        yield np.frombuffer(content, np.uint8).reshape(number, *rest)
+    if stream.read(1):
+        raise DataError(f"{place}: more follows than the header's {list(shape)}; replace it")
 
 
 def read_cifar10_batch(archive: tarfile.TarFile, name: str) -> Images:
     """Read one pickled batch of CIFAR-10's archive, `data_batch_1` for one, into [N, 32, 32, 3]."""
     stream = archive.extractfile(f"cifar-10-batches-py/{name}")
     assert stream is not None
-    # A pickle can run code: this one is of a file whose checksum was verified.
-    batch = pickle.load(stream, encoding="bytes")  # Python 2 wrote it
+    batch = _ArrayUnpickler(stream, encoding="bytes").load()  # Python 2 wrote it
     return _channels_last(batch[b"data"], 32)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads arrays, lists and dicts: a pickle can run code, and only md5 vouches for CIFAR-10's."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) in ARRAY_CLASSES:
+            return super().find_class(module, name)
+        raise DataError(f"a pickled {module}.{name}: these are not the published files")
 
 
 def npz_batches(path: Path, image_size: int) -> Iterator[Images]:
@@ -60,29 +118,15 @@ def npz_batches(path: Path, image_size: int) -> Iterator[Images]:
                 continue
             # np.load would hold the whole array, 1.6 GB of ImageNet64: read through both zips.
             with archive.open(name) as npz, ZipFile(npz) as arrays, arrays.open("data.npy") as data:
-                for rows in _npy_rows(data, 3 * image_size**2, f"{path}: {name}"):
+                place = f"{path}: {name}: `data`"
+                shape = npy_header(data, place)
+                if shape[1:] != (3 * image_size**2,):
+                    raise DataError(
+                        f"{place} is {list(shape)}, expected [N, {3 * image_size**2}]: "
+                        "these are not the published images"
+                    )
+                for rows in row_batches(data, shape, place):
                     yield _channels_last(rows, image_size)
-
-
-def _npy_rows(data: IO[bytes], row_size: int, place: str) -> Iterator[NDArray[np.uint8]]:
-    version = np.lib.format.read_magic(data)
-    if version != (1, 0):
-        raise DataError(f"{place}: .npy format {version}, expected (1, 0)")
-    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(data)
-    if dtype != np.uint8 or is_fortran or len(shape) != 2 or shape[1] != row_size:
-        order = "Fortran" if is_fortran else "C"
-        raise DataError(
-            f"{place}: `data` is {dtype} {list(shape)} in {order} order, "
-            f"expected uint8 [N, {row_size}] in C order"
-        )
-    num_left = shape[0]
-    while num_left:
-        num_rows = min(num_left, NPZ_BATCH)
-        content = data.read(num_rows * row_size)
-        if len(content) != num_rows * row_size:
-            raise DataError(f"{place}: `data` ends before row {shape[0]}; replace it")
-        yield np.frombuffer(content, np.uint8).reshape(num_rows, row_size)
-        num_left -= num_rows
 
 
 def _channels_last(rows: NDArray[np.uint8], image_size: int) -> Images:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.data import sources
 from model.data.archives import Images
@@ -32,7 +33,9 @@ def preprocess(dataset: Dataset, data_dir: str | Path) -> DatasetInfo:
         sources.verify(dataset.raw, data_dir)
     folder = Path(data_dir) / dataset.name
     # Before they are read: files that change meanwhile are noticed the next time.
-    own_sha256 = own_files_sha256(data_dir, dataset.name) if dataset.is_own else None
+    own_sha256 = (
+        own_files_sha256(data_dir, dataset.name, dataset.own) if dataset.own is not None else None
+    )
     _write_arrays(dataset, sources.raw_dir(data_dir, dataset.name), folder)
     arrays = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in SPLITS}
     _, height, width, image_channels = arrays["train"].shape
@@ -51,6 +54,7 @@ def preprocess(dataset: Dataset, data_dir: str | Path) -> DatasetInfo:
         pixel_mean=pixel_mean,
         pixel_std=pixel_std,
         raw_sha256=own_sha256,
+        images=dataset.record() if dataset.record is not None else None,
     )
     with atomic_write(folder / "dataset.json") as temporary:
         temporary.write_text(json.dumps(asdict(info), indent=2) + "\n")
@@ -77,6 +81,11 @@ def pixel_moments(images: Images) -> tuple[float, float]:
     histogram = np.zeros(256, np.int64)
     for start in range(0, len(images), 1024):
         histogram += np.bincount(images[start : start + 1024].ravel(), minlength=256)
+    return moments(histogram)
+
+
+def moments(histogram: NDArray[np.int64]) -> tuple[float, float]:
+    """Return mean and standard deviation of the values that a histogram [256] counts."""
     values = np.arange(256)
     count = int(histogram.sum())
     total = int((histogram * values).sum())

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from model.data.sources import DataError
 
@@ -30,6 +30,8 @@ class DatasetInfo:
     pixel_mean: float  # over all pixels and channels of train, in units of 0..255
     pixel_std: float
     raw_sha256: str | None = None  # of the user's own files that it was made of
+    # Of a user's own: the options, what was done to how many images, and the files left out.
+    images: dict[str, Any] | None = None
 
     @property
     def dataset_sha256(self) -> str:

@@ -29,6 +29,9 @@ from model.data.archives import (
     tar_images,
 )
 from model.data.dataset_info import SPLITS, Split
+from model.data.images_config import OwnImages
+from model.data.own_images import OwnDataset, permutation
+from model.data.raw_files import raw_source
 from model.data.sources import DataError, Source, raw_dir
 from model.validation import nearest
 
@@ -37,7 +40,6 @@ Batches = Iterator[tuple[Split, Images]]
 
 SPLIT_SEED = 0
 CIFAR10_SPLIT_SEED = 11172018
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
 CELEBA_SIZE = (178, 218)  # width, height
 CELEBA_CROP = (15, 40, 163, 188)  # left, upper, right, lower: 148x148
 
@@ -53,7 +55,9 @@ class Dataset:
     split_description: str
     make: Callable[[Path], Batches]  # from the folder of its verified raw files
     raw: Source | None = None  # None: nothing to fetch, embedded in a package or the user's own
-    is_own: bool = False  # made of a user's own files
+    own: OwnImages | None = None  # made of a user's own files
+    # What was done to the images and which files were left out, once they are made.
+    record: Callable[[], dict[str, Any]] | None = None
 
 
 # --- making the images, one function per dataset ---------------------------------------------
@@ -101,7 +105,7 @@ def cut_stripes(
 
 
 def make_mnist(raw: Path) -> Batches:
-    """Make MNIST, zero-padded from 28x28 to 32x32, 5000 of the train file held out for valid."""
+    """Make (Fashion-)MNIST, zero-padded from 28x28 to 32x32, 5000 of the train file as valid."""
     train_file = pad_to_32(read_idx_images(raw / "train-images-idx3-ubyte.gz"))
     test_file = pad_to_32(read_idx_images(raw / "t10k-images-idx3-ubyte.gz"))
     train, valid = np.split(train_file[_permutation(len(train_file))], [-5000])
@@ -186,43 +190,8 @@ def make_celeba64(raw: Path) -> Batches:
                 yield split, np.asarray(face)[None]
 
 
-def make_own(raw: Path) -> Batches:
-    """Make a user's own dataset of the images under a folder, each split permuted.
-
-    A folder on an image's way names its split; without images in `valid`, a tenth of train is held
-    out. Raises DataError if a split is empty, or for an image in no split, broken, not square or
-    not of the size of the others.
-    """
-    paths: dict[Split, list[Path]] = {split: [] for split in SPLITS}
-    for path in sorted(raw.rglob("*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            named = [s for s in SPLITS if s in path.relative_to(raw).parent.parts]
-            if len(named) != 1:
-                raise DataError(f"{path}: move it into one of the folders train, valid, test")
-            paths[named[0]].append(path)
-    # Permuted, so that the first n images of a split are a sample of all folders.
-    paths = {split: [paths[split][i] for i in _permutation(len(paths[split]))] for split in SPLITS}
-    if not paths["valid"]:
-        num_valid = len(paths["train"]) // 10
-        paths["valid"], paths["train"] = paths["train"][:num_valid], paths["train"][num_valid:]
-    if empty := [split for split in SPLITS if not paths[split]]:
-        raise DataError(
-            f"{raw}: no images for {', '.join(empty)}; put them into a folder of that name"
-        )
-    first = min(paths["train"])
-    with Image.open(first) as picture:
-        size = picture.size
-    if size[0] != size[1]:
-        raise DataError(f"{first}: {size} pixels (width, height); crop all to squares")
-    for split in SPLITS:
-        for path in paths[split]:
-            with path.open("rb") as stream:
-                yield split, np.asarray(decode(stream, size, str(path)))[None]
-
-
 def _permutation(num_images: int) -> NDArray[np.int64]:
-    # RandomState, because NumPy keeps its stream for ever; that of default_rng may change.
-    return np.random.RandomState(SPLIT_SEED).permutation(num_images)
+    return permutation(num_images, SPLIT_SEED)
 
 
 def _fetched(
@@ -279,6 +248,13 @@ DATASETS: dict[str, Dataset] = {
             make=make_mnist,
         ),
         _fetched(
+            published.FASHION_MNIST,
+            version="Xiao et al. 2017, padded to 32x32",
+            split_description="train file permuted with seed "
+            f"{SPLIT_SEED}: last 5000 valid, the others train; official test set in its order",
+            make=make_mnist,
+        ),
+        _fetched(
             published.CIFAR10,
             version="Krizhevsky 2009",
             split_description="train batches split by scikit-learn's train_test_split("
@@ -316,26 +292,38 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
-def dataset_named(name: str, data_dir: str | Path) -> Dataset:
-    """Return one of DATASETS, or a user's own, whose images lie under `{data_dir}/raw/{name}`.
+def dataset_named(
+    name: str,
+    data_dir: str | Path,
+    own: OwnImages | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Dataset:
+    """Return one of DATASETS, or a user's own: the images in `{data_dir}/raw/{name}`, or its .zip.
 
-    Raises DataError if there is neither.
+    `own` says how those are made, and `say` gets a line for each file that is left out.  Raises
+    DataError if there is neither, or if `own` is given for one of DATASETS.
     """
-    folder = raw_dir(data_dir, name)
     if name in DATASETS:
+        if own is not None:
+            raise DataError(f"{name} is made as published; options are for images of your own")
         return DATASETS[name]
-    if not folder.is_dir():
+    place = raw_source(data_dir, name)
+    if place is None:
         raise DataError(
             f"unknown dataset {name!r}{nearest(name, DATASETS)}; images of your own belong into "
-            f"{folder}, in folders train, valid and test"
+            f"the folder {raw_dir(data_dir, name)} or a .zip of that name (docs/datasets.md)"
         )
+    own = own or OwnImages()
+    made = OwnDataset(own, say)
+    sizes = f"valid {own.config.valid}, test {own.config.test}, seed {own.config.seed}"
     return Dataset(
         name=name,
         version="own images",
         source="images of the user's own",
         licence="not stated",
-        split_description="folders train, valid and test; without valid, a tenth of train; "
-        f"each permuted with seed {SPLIT_SEED}",
-        make=make_own,
-        is_own=True,
+        split_description="as the folders or files are named; what no name says is held out "
+        f"({sizes}); images permuted with the seed",
+        make=lambda _raw: made.make(place),
+        own=own,
+        record=made.record,
     )

@@ -38,6 +38,56 @@ MNIST = Source(
     ),
 )
 
+# Debian's package dataset-fashion-mnist has the same content in .gz files without a name and with
+# another time: with the published header, its files have the published checksums (md5 as well).
+FASHION_MNIST = Source(
+    dataset="fashion-mnist",
+    origin="Xiao, Rasul, Vollgraf: Fashion-MNIST (2017), github.com/zalandoresearch/fashion-mnist",
+    licence="MIT",
+    mirrors=(
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ),
+    files=(
+        RawFile(
+            name="train-images-idx3-ubyte.gz",
+            size_bytes=26_421_880,
+            checksum="3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            repacked=(
+                26_421_856,
+                "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
+            ),
+        ),
+        RawFile(
+            name="train-labels-idx1-ubyte.gz",
+            size_bytes=29_515,
+            checksum="a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            repacked=(
+                29_491,
+                "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
+            ),
+        ),
+        RawFile(
+            name="t10k-images-idx3-ubyte.gz",
+            size_bytes=4_422_102,
+            checksum="346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            repacked=(
+                4_422_079,
+                "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
+            ),
+        ),
+        RawFile(
+            name="t10k-labels-idx1-ubyte.gz",
+            size_bytes=5_148,
+            checksum="67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            repacked=(
+                5_125,
+                "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
+            ),
+        ),
+    ),
+)
+
 CIFAR10 = Source(
     dataset="cifar10",
     origin="Krizhevsky: Learning Multiple Layers of Features from Tiny Images (2009)",
@@ -167,6 +217,7 @@ PUBLISHED = {
     source.dataset: source
     for source in (
         MNIST,
+        FASHION_MNIST,
         CIFAR10,
         IMAGENET32,
         IMAGENET64,

@@ -27,6 +27,8 @@ class RawFile:
     size_bytes: int
     checksum: str  # hexadecimal
     algorithm: Literal["sha256", "md5"] = "sha256"  # md5 where nothing better is published
+    # Size and checksum where the same content is distributed in another .gz, by Debian for one.
+    repacked: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +83,12 @@ def difference(path: Path, file: RawFile) -> str | None:
     if not path.is_file():
         return "no such file"
     size_bytes = path.stat().st_size
-    if size_bytes != file.size_bytes:
+    expected = {file.size_bytes: file.checksum, **dict([file.repacked] if file.repacked else [])}
+    if size_bytes not in expected:
         return f"size: expected {file.size_bytes} bytes, found {size_bytes}"
     checksum = _digest(path, file.algorithm)
-    if checksum != file.checksum:
-        return f"{file.algorithm}: expected {file.checksum}, found {checksum}"
+    if checksum != expected[size_bytes]:
+        return f"{file.algorithm}: expected {expected[size_bytes]}, found {checksum}"
     return None
 
 
@@ -101,7 +104,8 @@ def _digest(path: Path, algorithm: str) -> str:
 
 def _sha256(path: Path, file: RawFile) -> str:
     """The SHA-256 of a verified file, without reading it again where it is the published one."""
-    return file.checksum if file.algorithm == "sha256" else sha256_of(path)
+    is_published = file.algorithm == "sha256" and path.stat().st_size == file.size_bytes
+    return file.checksum if is_published else sha256_of(path)
 
 
 def _copy(needed: Sequence[RawFile], source: Source, folder: Path, mirror: Path) -> None:
@@ -157,29 +161,43 @@ def _download_one(url: str, file: RawFile, path: Path) -> str | None:
             downloader(url, os.fspath(temporary), None)
             if found := difference(temporary, file):
                 raise DataError(found)
+    except requests.ConnectionError as error:
+        # Its own text is a page of nested exceptions; the innermost one says why.
+        return f"no connection ({_innermost(error)})"
+    except requests.Timeout:
+        return "no answer within a minute"
     except (requests.RequestException, DataError) as error:
         return str(error)
     return None
+
+
+def _innermost(error: BaseException) -> str:
+    """The text of the error at the bottom of those that were raised from one another."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return str(error)
 
 
 def _unreachable(
     source: Source, folder: Path, missing: Sequence[RawFile], failures: Sequence[str]
 ) -> str:
     if source.mirrors:
-        problem = "\n".join([f"no mirror gave {missing[0].name}:", *failures])
+        problem = f"no mirror gave {missing[0].name}"
         hosts = ", ".join(dict.fromkeys(urlsplit(url).netloc for url in source.mirrors))
         advice = f"Without network: get them from {hosts} on another machine"
     else:
         problem = "its files have no direct link"
         advice = f"Get them where they are published ({source.origin}) or from a copy"
-    return (
-        f"{source.dataset}: {problem}\n"
-        f"These files are missing in {folder} (checksum, name, size):\n"
-        f"{_listing(missing)}\n"
-        f"{advice}, put them into "
-        f"DIR/{source.dataset}, and set data_mirror to DIR: in config.yaml, with snakemake's "
-        f"`--config data_mirror=DIR`, or with `--mirror DIR` of "
-        f"`python -m model.data fetch {source.dataset}`."
+    return "\n".join(
+        [
+            f"{source.dataset}: {problem}; files are missing in {folder} (checksum, name, size):",
+            _listing(missing),
+            *failures,
+            f"{advice}, put them into "
+            f"DIR/{source.dataset}, and set data_mirror to DIR: in config.yaml, with snakemake's "
+            f"`--config data_mirror=DIR`, or with `--mirror DIR` of "
+            f"`python -m model.data fetch {source.dataset}`.",
+        ]
     )
 
 

@@ -32,7 +32,8 @@ class Bernoulli(nn.Module):
 
 
 class DiscretisedLogistics(nn.Module):
-    """A mixture of discretised logistics over RGB pixels; green and blue depend on the ones before.
+    """A mixture of discretised logistics over grey pixels, or RGB ones with green and blue
+    given the channels before.
 
     The parameters, the order of channels and the branch at a probability of 1e-5 are PixelCNN++'s
     and VDVAE's: below it the density at the centre times the width of a bin stands for the
@@ -46,37 +47,46 @@ class DiscretisedLogistics(nn.Module):
         self.loss_dims = config.likelihood_dims
         self.num_mixtures = config.num_mixtures
         self.config = config
-        self.out_conv = nn.Conv2d(config.width, 10 * config.num_mixtures, kernel_size=1)
+        # of each channel a mean and a log scale; of RGB also a coefficient, three in all
+        self.parameters_per_channel = 3 if config.image_channels == 3 else 2
+        parameters = 1 + config.image_channels * self.parameters_per_channel
+        self.out_conv = nn.Conv2d(config.width, parameters * config.num_mixtures, kernel_size=1)
 
-    def _mixture(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits [B, M, H, W]; means, log scales and coefficients [B, 3, M, H, W]."""
+    def _mixture(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Logits [B, M, H, W]; means, log scales and, of RGB, coefficients [B, C, M, H, W]."""
         out = self.out_conv(features)
         batch, _, height, width = out.shape
         logits, rest = out[:, : self.num_mixtures], out[:, self.num_mixtures :]
-        rest = rest.reshape(batch, 3, 3 * self.num_mixtures, height, width)
-        means, log_scales, coefficients = rest.chunk(3, dim=2)
-        return logits, means, log_scales.clamp(min=-7), coefficients.tanh()
+        rest = rest.reshape(batch, self.config.image_channels, -1, height, width)
+        means, log_scales, *coefficients = rest.chunk(self.parameters_per_channel, dim=2)
+        return (
+            logits,
+            means,
+            log_scales.clamp(min=-7),
+            coefficients[0].tanh() if coefficients else None,
+        )
 
     def distortion_nats(self, features: Tensor, images: Tensor) -> Tensor:
-        """-log p(x | z) in nats per image [B], of images uint8 [B, 3, H, W] in 0 ... 255."""
+        """-log p(x | z) in nats per image [B], of images uint8 [B, C, H, W] in 0 ... 255."""
         features = covered_pixels(features, self.config)
         logits, means, log_scales, coefficients = self._mixture(features)
         x = covered_pixels(images, self.config).to(means.dtype)
-        x = _scaled(x)[:, :, None]  # [B, 3, 1, H, W] in -1 ... 1
-        red, green = x[:, 0], x[:, 1]
-        means = torch.stack(
-            [
-                means[:, 0],
-                means[:, 1] + coefficients[:, 0] * red,
-                means[:, 2] + coefficients[:, 1] * red + coefficients[:, 2] * green,
-            ],
-            dim=1,
-        )
+        x = _scaled(x)[:, :, None]  # [B, C, 1, H, W] in -1 ... 1
+        if coefficients is not None:
+            red, green = x[:, 0], x[:, 1]
+            means = torch.stack(
+                [
+                    means[:, 0],
+                    means[:, 1] + coefficients[:, 0] * red,
+                    means[:, 2] + coefficients[:, 1] * red + coefficients[:, 2] * green,
+                ],
+                dim=1,
+            )
         log_probs = _discretised_logistic(x, means, log_scales).sum(dim=1)  # [B, M, H, W]
         return -torch.logsumexp(log_probs + logits.log_softmax(dim=1), dim=1).sum((1, 2))
 
     def decode(self, features: Tensor, generators: Iterable[Generator]) -> Tensor:
-        """Images drawn from the likelihood, uint8 [B, 3, H, W] in 0 ... 255.
+        """Images drawn from the likelihood, uint8 [B, C, H, W] in 0 ... 255.
 
         A logistic variable rounded to the nearest level is the level whose bin it falls in; the
         outer bins are open, which is the clamp.  Green is drawn given the rounded red, blue given
@@ -85,12 +95,16 @@ class DiscretisedLogistics(nn.Module):
         logits, means, log_scales, coefficients = self._mixture(features)
         uniform = _uniform([logits.shape[1:], means[:, :, 0].shape[1:]], generators)
         gumbel = -(-uniform[0].log()).log()
-        chosen = (logits + gumbel).argmax(dim=1)[:, None, None].expand(-1, 3, 1, -1, -1)
-        mean, log_scale, coefficient = (
-            parameter.gather(2, chosen)[:, :, 0] for parameter in (means, log_scales, coefficients)
+        chosen = (logits + gumbel).argmax(dim=1)[:, None, None]
+        chosen = chosen.expand(-1, self.config.image_channels, 1, -1, -1)
+        mean, log_scale = (
+            parameter.gather(2, chosen)[:, :, 0] for parameter in (means, log_scales)
         )
         u = uniform[1]
         x = mean + log_scale.exp() * (u.log() - (-u).log1p())
+        if coefficients is None:
+            return _level(x).to(torch.uint8)
+        coefficient = coefficients.gather(2, chosen)[:, :, 0]
         red = _level(x[:, 0])
         green = _level(x[:, 1] + coefficient[:, 0] * _scaled(red))
         blue = _level(

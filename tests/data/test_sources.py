@@ -168,7 +168,7 @@ def test_no_network_names_files_checksums_hosts_and_option(source: Source, tmp_p
     assert f"no mirror gave {source.files[0].name}" in message
     assert urlsplit(url).netloc in message
     assert "Connection refused" in message
-    assert "[Errno None]" not in message
+    assert "Pool(" not in message  # urllib3's page of nested errors
     assert_advice(message, source)
 
 
@@ -193,7 +193,8 @@ def assert_advice(message: str, source: Source) -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=name)
 def test_published_facts_are_well_formed(source: Source) -> None:
     assert source.licence
-    assert all(url.startswith("https://") and url.endswith("/") for url in source.mirrors)
+    # Amazon serves the buckets of websites by http alone; whatever comes is verified.
+    assert all(re.fullmatch(r"https?://.*/", url) for url in source.mirrors)
     for file in source.files:
         digits = hashlib.new(file.algorithm).digest_size * 2
         assert re.fullmatch(f"[0-9a-f]{{{digits}}}", file.checksum), file.name

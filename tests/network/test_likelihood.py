@@ -93,6 +93,58 @@ def test_bernoulli_is_nats_per_image_over_the_scored_pixels() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+GREY = {**RGB, "image_channels": 1}
+
+
+def test_grey_likelihood_is_the_mixture_of_256_masses() -> None:
+    """Every value of one pixel, against SciPy; the masses of all values sum to 1."""
+    likelihood = DiscretisedLogistics(tiny_config(**GREY, num_mixtures=3)).double()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        likelihood.out_conv.weight.normal_(0, 0.2, generator=generator)
+        likelihood.out_conv.bias.normal_(0, 0.5, generator=generator)
+    features = torch.randn(1, 8, 8, 8, generator=generator, dtype=torch.float64)
+    images = torch.randint(0, 256, (1, 1, 8, 8), generator=generator).repeat(256, 1, 1, 1)
+    images[:, 0, 2, 5] = torch.arange(256)
+    with torch.no_grad():
+        found = -likelihood.distortion_nats(features.expand(256, -1, -1, -1), images)
+        # 1x1 convolution: logits, means and log scales of 3 components each
+        out = likelihood.out_conv(features)[0].numpy().reshape(3, 3, 8, 8)
+    weights = np.exp(out[0]) / np.exp(out[0]).sum(axis=0)
+    masses = sum(
+        weights[m, :, :, None] * logistic_masses_at(out[1, m], np.exp(out[2, m])) for m in range(3)
+    )  # [8, 8, 256]
+    rows, columns = np.indices((8, 8))
+    expected = np.log(masses[rows, columns, images[:, 0].numpy()]).sum((1, 2))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+    others = expected - np.log(masses[2, 5])
+    np.testing.assert_allclose(np.exp(found.numpy() - others).sum(), 1, rtol=1e-6)
+
+
+def logistic_masses_at(means: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """P(k) [..., 256] of logistic variables, bins open at both ends; exact to machine precision."""
+    edges = (np.arange(1, 256) - 128) / 127.5
+    z = logistic(loc=means[..., None], scale=scales[..., None])
+    zeros = np.zeros((*means.shape, 1))
+    below = np.concatenate([zeros, z.cdf(edges), zeros + 1], axis=-1)
+    above = np.concatenate([zeros + 1, z.sf(edges), zeros], axis=-1)
+    return np.where(below[..., :-1] < 0.5, np.diff(below), -np.diff(above))
+
+
+def test_grey_samples_follow_the_likelihood() -> None:
+    likelihood = DiscretisedLogistics(tiny_config(**GREY, num_mixtures=2))
+    means, log_scales = np.array([-0.9, 0.3]), np.array([-2.0, -4.0])
+    with torch.no_grad():
+        likelihood.out_conv.weight.zero_()
+        out = [np.log(0.25), np.log(0.75), *means, *log_scales]
+        likelihood.out_conv.bias.copy_(torch.tensor(out))
+        drawn = likelihood.decode(torch.zeros(1, 8, 700, 700), torch.Generator().manual_seed(0))
+    assert drawn.shape == (1, 1, 700, 700)
+    pmf = np.array([0.25, 0.75]) @ logistic_masses_at(means, np.exp(log_scales))
+    found = np.bincount(drawn.ravel(), minlength=256) / drawn.numel()
+    assert np.abs(found - pmf).sum() / 2 < 0.01
+
+
 def test_decoded_images_follow_the_distribution() -> None:
     """The mean of many draws is the mean of the clipped mixture, per channel."""
     likelihood, features = logistics(-3.0)

@@ -14,12 +14,14 @@ from study.head.guard import guard
 from study.planning.content import StudyData
 from study.planning.data import check_data
 from study.planning.shorter import check_not_shorter
+from study.planning.own_images import own_images as own_images_of
 from study.planning.study import Run, Study
 
 try:
     STUDY = Study.of_config(config)
     DATA_DIR = os.path.normpath(os.path.expanduser(config["data_dir"]))
-    DATA = StudyData(DATA_DIR, Path("results") / STUDY.name / "runs")
+    OWN_IMAGES = own_images_of(STUDY)
+    DATA = StudyData(DATA_DIR, Path("results") / STUDY.name / "runs", OWN_IMAGES)
     if workflow.is_main_process:  # not in each job
         check_data(STUDY, DATA)
         check_not_shorter(STUDY, Path("results"))
@@ -227,6 +229,12 @@ def raw_checksums(wildcards):
 def own_images(wildcards):
     """What the preprocessed arrays of a user's own dataset are made of."""
     return DATA.own_files(wildcards.dataset)
+
+
+def own_options(wildcards):
+    """How a user's own images are made: nothing for other datasets."""
+    own = OWN_IMAGES.get(wildcards.dataset)
+    return own.arguments() if own else []
 
 
 def dataset_file(wildcards):

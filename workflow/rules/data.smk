@@ -28,6 +28,7 @@ rule preprocess:
     params:
         data_dir=subpath(output[0], ancestor=2),
         images=own_images,
+        options=own_options,
     shell:
         "python -m model.data preprocess {wildcards.dataset:q} --data-dir {params.data_dir:q}"
-        " > {log:q} 2>&1"
+        " {params.options:q} > {log:q} 2>&1"

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from model.config import EvaluateConfig, ModelConfig, ProbeConfig, TrainConfig
+from model.data.images_config import ImagesConfig
+from model.data.published import EMBEDDED, PUBLISHED
 from model.validation import (
     LIST,
     LIST_OR_MAPPING,
@@ -54,6 +56,13 @@ class ScaleSettings(Settings):
 
     evaluate: Annotated[dict[str, Any], Part(EvaluateConfig)] = field(default_factory=dict)
     probe: Annotated[dict[str, Any], Part(ProbeConfig)] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry(ScaleSettings):
+    """A dataset: its model and training and, of a user's own images, how they are made."""
+
+    images: ImagesConfig | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +153,7 @@ class ConfigFile:
     data_mirror: str | None
     iterations: Annotated[int, Field(ge=1, le=1_000_000_000)] | None
     base: ScaleSettings
-    datasets: dict[str, ScaleSettings]
+    datasets: dict[str, DatasetEntry]
     variants: dict[str, VariantEntry]
     ablations: dict[str, AblationEntry]
     studies: dict[str, StudyEntry]
@@ -160,6 +169,10 @@ class ConfigFile:
             check_names(section, getattr(self, section))
         for setting in ("data_dir", "data_mirror"):
             _check_path(setting, getattr(self, setting))
+        for name, dataset in self.datasets.items():
+            if dataset.images is not None and (name in EMBEDDED or name in PUBLISHED):
+                reason = f"{name} is made as published; this is for images of your own"
+                raise ConfigError(reason, place=f"datasets.{name}.images")
         for name, variant in self.variants.items():
             self.lineage(name)
             self._require_datasets(variant.datasets, f"variants.{name}.datasets")

@@ -1,12 +1,14 @@
 """What the data of runs hold: another content makes a run again, another place or time does not."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from model.data.dataset_info import DatasetInfo, load_info
+from model.data.images_config import OwnImages
 from model.data.published import EMBEDDED, PUBLISHED
 from model.data.raw_digest import own_files_sha256
 from model.data.sources import DataError
@@ -18,6 +20,7 @@ class StudyData:
 
     data_dir: str
     runs: Path  # results/{study}/runs
+    own_images: Mapping[str, OwnImages] = field(default_factory=dict)  # of the user's own datasets
 
     def content(self, dataset: str, variant: str, seed: int) -> str | None:
         """A text that differs from that of a run's last training if its data do; None: not known.
@@ -40,10 +43,11 @@ class StudyData:
         return info is not None and self.own_files(dataset) not in (None, info.raw_sha256)
 
     def own_files(self, dataset: str) -> str | None:
-        """The digest of the files that a user's own dataset is made of, or was if they are gone."""
+        """The digest of what a user's own dataset is made of, or was if that is gone."""
         if dataset in EMBEDDED or dataset in PUBLISHED:
             return None
-        if found := _own_files_sha256(self.data_dir, dataset):
+        own = self.own_images.get(dataset, OwnImages())
+        if found := _own_files_sha256(self.data_dir, dataset, own):
             return found
         if info := self._info(dataset):
             return info.raw_sha256
