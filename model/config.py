@@ -9,7 +9,7 @@ import ast
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -40,10 +40,10 @@ class ModelConfig:
     """channels of the images"""
     likelihood: Literal["bernoulli", "discretised_logistics"]
     """of a pixel value: bernoulli (binary) or discretised_logistics (256 values)"""
-    pixel_mean: Annotated[float, Between(-1000, 1000)]
-    """the network's input is (pixel - pixel_mean) / pixel_std"""
-    pixel_std: Annotated[float, Between(1e-6, 1e6)]
-    """see pixel_mean"""
+    pixel_mean: Annotated[float | None, Between(-1000, 1000)] = None
+    """the network's input is (pixel - pixel_mean) / pixel_std; null: mean of the training images"""
+    pixel_std: Annotated[float | None, Between(1e-6, 1e6)] = None
+    """see pixel_mean; null: standard deviation of the training images"""
     encoder: str
     """bottom-up block string (model/network/layout.py)"""
     decoder: str
@@ -110,6 +110,8 @@ class ModelConfig:
                 "likelihood_size",
                 "image_size",
             )
+        if (self.pixel_mean is None) != (self.pixel_std is None):
+            raise ConfigError("give both or neither", "pixel_mean", "pixel_std")
         if self.cell != "vdvae" and not self.residual_cells:
             raise ConfigError(
                 f"false makes every cell Markovian, so cell: {self.cell} has no meaning with it; "
@@ -134,6 +136,18 @@ class ModelConfig:
                 "zdim",
                 "zdim_multiple",
             )
+
+    def with_pixel_moments(self, mean: float, std: float) -> "ModelConfig":
+        """This config with the moments of the training images (0 ... 255), if it leaves them out.
+
+        Binarised images hold 0 and 1: a grey level is then the probability of a 1.
+        """
+        if self.pixel_mean is not None:
+            return self
+        if self.likelihood == "bernoulli":
+            mean = mean / 255
+            std = (mean * (1 - mean)) ** 0.5
+        return replace(self, pixel_mean=mean, pixel_std=std if std > 0 else 1.0)
 
     def _check_towers(self) -> None:
         with _about("encoder", "image_size"):

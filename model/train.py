@@ -39,7 +39,8 @@ def train_or_resume(
     batches = TrainingBatches(options.data_dir, run)
     validation = held_out_images(options.data_dir, run, "valid")[: run.train.validation_images]
     checkpoints = Checkpoints(options.run_dir / "state", run.identity(info.dataset_sha256))
-    training = Training(run, info.dataset_sha256, build_model(run.model), device, ranks)
+    model = build_model(run.model.with_pixel_moments(info.pixel_mean, info.pixel_std))
+    training = Training(run, info.dataset_sha256, model, device, ranks)
     with ranks.writer_first():  # it renames damaged states
         if ranks.is_writer:
             checkpoints.claim()

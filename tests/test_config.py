@@ -86,6 +86,8 @@ def test_defaults_are_those_that_results_were_made_with() -> None:
         if field.default is not dataclasses.MISSING
     }
     assert defaults == {
+        "pixel_mean": None,
+        "pixel_std": None,
         "zdim_multiple": 1,
         "bottleneck_multiple": 0.25,
         "num_mixtures": 10,

@@ -221,7 +221,10 @@ class HVAE(nn.Module):
     def encode(self, images: Tensor) -> dict[int, Tensor]:
         """The bottom-up activations of images; they serve any number of posterior passes."""
         config = self.config
-        x = (images.to(self.top_down.gain.dtype) - config.pixel_mean) / config.pixel_std
+        mean, std = config.pixel_mean, config.pixel_std
+        assert mean is not None
+        assert std is not None, "with_pixel_moments gives both"
+        x = (images.to(self.top_down.gain.dtype) - mean) / std
         if config.fourier != "none":
             extra = fourier.features(images, config.fourier, config.fourier_exponents)
             x = torch.cat([x, extra.to(x.dtype)], dim=1)  # [B, C + F, H, W]

@@ -26,7 +26,7 @@ def write_results(run_dir: Path, training: Training, raw_sha256: str | None = No
     }
     tensors = {k: v.contiguous().cpu() for k, v in training.ema.model.state_dict().items()}
     # One entry: safetensors writes several in an order that changes from process to process.
-    about = {"provenance": json.dumps({**identity, "settings": run.settings})}
+    about = {"provenance": json.dumps({**identity, "settings": training.settings})}
     weights = save(tensors, about)
     write_bytes(run_dir / "model.safetensors", weights)
     curve = history.TABLE.of_rows(training.curve.rows(run.train))
@@ -46,7 +46,7 @@ def write_results(run_dir: Path, training: Training, raw_sha256: str | None = No
             name: hashlib.sha256((run_dir / name).read_bytes()).hexdigest()
             for name in ("model.safetensors", "history.parquet")
         },
-        "settings": run.settings,
+        "settings": training.settings,
         "segments": progress.segments,
     }
     write_text(run_dir / "train.json", json.dumps(summary, indent=2) + "\n")

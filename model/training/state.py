@@ -46,6 +46,8 @@ class Training:
     ) -> None:
         model.initialise(make_generator(run.seed, Purpose.INITIALISATION))
         self.run = run
+        # All of them, what the data decide too: the model's config has it.
+        self.settings = dataclasses.replace(run, model=model.config).settings
         self.dataset_sha256 = dataset_sha256
         self.device = device
         self.ranks = ranks
@@ -72,7 +74,7 @@ class Training:
     def state(self) -> dict[str, Any]:
         """Everything a resumed training needs to go on bit for bit, and what it is the state of."""
         return {
-            "settings": self.run.settings,
+            "settings": self.settings,
             "dataset_sha256": self.dataset_sha256,
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
@@ -92,9 +94,11 @@ class Training:
         self.curve = Curve.of_state(state["curve"])
         if self.status != "running":
             # What it was trained with, `log_every` and the like too, whatever stands there now.
-            trained = RunConfig.of_settings(state["settings"])
-            length = dataclasses.replace(trained.train, iterations=self.run.train.iterations)
-            self.run = dataclasses.replace(self.run, model=trained.model, train=length)
+            length = {"iterations": self.run.train.iterations}
+            recorded = state["settings"]
+            self.settings = {**recorded, "train": {**recorded["train"], **length}}
+            train = RunConfig.of_settings(self.settings).train
+            self.run = dataclasses.replace(self.run, train=train)
 
 
 def resume(training: Training, checkpoints: Checkpoints) -> None:
@@ -102,7 +106,7 @@ def resume(training: Training, checkpoints: Checkpoints) -> None:
 
     Another length goes on from the newest state on its way.
     """
-    run = training.run
+    run = RunConfig.of_settings(training.settings)
     state = checkpoints.load(run.train.iterations, lambda state: run.difference(state["settings"]))
     if state is not None:
         training.restore(state)
