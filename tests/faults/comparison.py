@@ -102,12 +102,7 @@ def leftovers(study: FaultedStudy) -> list[str]:
         for path in (directory / folder).rglob("*")
         if path.name.startswith(".") or path.suffix == ".damaged"
     ]
-    states = [
-        path
-        for folder in study.results.rglob("state*")
-        if folder.is_dir()
-        for path in _superfluous_states(folder)
-    ]
+    states = [path for path in study.results.rglob("step*.pt") if _is_superfluous(path)]
     kept = [
         path
         for path in (directory / ".snakemake").rglob("*")
@@ -118,9 +113,9 @@ def leftovers(study: FaultedStudy) -> list[str]:
     return sorted(str(path.relative_to(directory)) for path in [*hidden, *states, *kept])
 
 
-def _superfluous_states(folder: Path) -> list[Path]:
-    """Resume states beyond the two newest and that of the end; all of a folder set aside."""
-    if folder.name != "state":
-        return list(folder.iterdir())
-    states = sorted(folder.rglob("step*.pt"))
-    return [path for path in states if not path.name.endswith(".end.pt")][:-2]
+def _is_superfluous(state: Path) -> bool:
+    """Whether it is a resume state beyond the two newest and that of the end, or was set aside."""
+    if not any(parent.name == "state" for parent in state.parents):
+        return True
+    others = sorted(path for path in state.parent.glob("step*.pt") if ".end." not in path.name)
+    return state in others[:-2]

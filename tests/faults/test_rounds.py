@@ -83,14 +83,15 @@ def test_what_a_kill_could_change_or_leave_would_be_seen(rounds: Rounds) -> None
     ]
 
     (run / ".test.parquet.abc").mkdir()
+    (states,) = {path.parent for path in run.glob("state/**/step*.pt")}
     for number in range(3):
-        (run / f"state/step00000000{number}-abc.pt").touch()
-    lock = directory / ".snakemake/locks/0.input.lock"
-    lock.touch()
+        (states / f"step00000000{number}-abc.pt").touch()
+    (directory / ".snakemake/locks").mkdir(exist_ok=True)
+    (directory / ".snakemake/locks/0.input.lock").touch()
     runs = "results/faults/runs/digits/x1/seed0"
     found = leftovers(study)
     assert {".snakemake/locks/0.input.lock", f"{runs}/.test.parquet.abc"} < set(found)
-    assert f"{runs}/state/step000000000-abc.pt" in found
+    assert str(states.relative_to(directory) / "step000000000-abc.pt") in found
 
     sleeper = subprocess.Popen(["sleep", "600"], cwd=directory)
     (orphan,) = study.orphans(patience_s=1)
