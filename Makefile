@@ -105,6 +105,17 @@ slurm-playground: install ## run such a cluster until Ctrl-C, for trying things 
 	tests/slurm/packages.sh
 	$(BIN)/python tests/slurm/playground.py
 
+# On this machine, or with CLUSTER=yes on such a cluster; `make soak ROUNDS=1 SEED=7` plays one again.
+ROUNDS ?= 100
+SEED ?= 0
+CLUSTER ?=
+
+.PHONY: soak
+soak: install ## kill a study's processes at random, ROUNDS times, and compare its results (half a minute each)
+	$(if $(CLUSTER),tests/slurm/packages.sh)
+	PYTHONPATH=tests/workflow:tests/slurm $(BIN)/python tests/faults/soak.py \
+		--rounds $(ROUNDS) --seed $(SEED) $(if $(CLUSTER),--cluster)
+
 .PHONY: lint
 lint: install ## check style, formatting, types and the workflow, changing nothing
 	$(BIN)/ruff check

@@ -49,7 +49,8 @@ class RunConfig:
         """Read a run's config.yaml; raises ConfigError, one line, for unknown or missing keys."""
         try:
             return validated(cls, yaml.safe_load(path.read_text()))
-        except (OSError, ValueError, yaml.YAMLError) as error:  # a ValueError: not UTF-8
+        # A ValueError: not UTF-8, too.
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
 
     @classmethod

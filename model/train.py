@@ -23,7 +23,7 @@ from model.network.families import build_model
 from model.run_config import RunConfig
 from model.training.checkpoints import Checkpoints, OwnershipLost
 from model.training.loop import train
-from model.training.ranks import Ranks, launch
+from model.training.ranks import Ranks, end_with_launcher, launch
 from model.training.results import write_results
 from model.training.state import Training, resume
 from model.training.stop import StopFlag
@@ -68,10 +68,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each process")
     parser.add_argument("--checkpoint-minutes", type=float, default=10.0)
+    parser.add_argument(
+        "--ranks",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="LAUNCHER",
+        help="be one of the ranks of a run with gpus: N, whose launcher has this process id; by "
+        "hand: torchrun --nproc-per-node N -m model.train RUN_DIR --ranks",
+    )
     options = parser.parse_args(arguments)
     stop = StopFlag()
+    if options.ranks:
+        end_with_launcher(options.ranks)
     torch.set_num_threads(options.threads)
-    is_first = os.environ.get("RANK", "0") == "0"
+    is_rank = options.ranks is not None  # WORLD_SIZE may be there for other reasons
+    is_first = not is_rank or os.environ.get("RANK", "0") == "0"
     logging.basicConfig(
         level=logging.INFO if is_first else logging.ERROR,
         format="%(asctime)s %(message)s",
@@ -79,10 +91,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         run = RunConfig.load(options.run_dir / "config.yaml")
-        if run.train.gpus > 1 and not Ranks.are_started():
+        if run.train.gpus > 1 and not is_rank:
             return launch(run.train.gpus, "model.train", arguments or sys.argv[1:])
         device = torch.device(options.device)
-        ranks = Ranks.join(device)
+        ranks = Ranks.join(device, run.train.gpus) if is_rank else Ranks()
         exit_code = train_or_resume(run, options, device, ranks, stop)
         ranks.leave()
     except (ConfigError, DataError, OwnershipLost, OSError) as error:

@@ -45,7 +45,7 @@ def tiny_model(**differences: Any) -> HVAE:
 
 def posterior_pass(model: HVAE, images: Tensor, seed: int = 1) -> HVAEOutput:
     """A pass with noise drawn from the seed."""
-    return model(images, model.draw_noise(len(images), torch.Generator().manual_seed(seed)))
+    return model(images, model.draw_noise([torch.Generator().manual_seed(seed)] * len(images)))
 
 
 def tiny_run(

@@ -1,6 +1,7 @@
 """Trainings: as a user runs them, with the command and a folder, and without either."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -47,11 +48,11 @@ def before_step(monkeypatch: Any, step: int, action: Callable[[], None]) -> None
     batch_at = TrainingBatches.at
     waiting = [step]
 
-    def at(self: TrainingBatches, step: int) -> Tensor:
+    def at(self: TrainingBatches, step: int, share: range | None = None) -> Tensor:
         if step in waiting:
             waiting.clear()
             action()
-        return batch_at(self, step)
+        return batch_at(self, step, share)
 
     monkeypatch.setattr(TrainingBatches, "at", at)
 
@@ -80,10 +81,11 @@ class RandomBatches:
         self.stop_after = stop_after
         self.stop = NoSignal()
 
-    def at(self, step: int) -> Tensor:
+    def at(self, step: int, share: range) -> Tensor:
         if step + 1 == self.stop_after:
             self.stop.signal = signal.SIGTERM
-        return random_images(self.run.model, self.run.train.batch_size, seed=step)
+        images = random_images(self.run.model, self.run.train.batch_size, seed=step)
+        return images[share.start : share.stop]
 
 
 def train_on_noise(
@@ -115,10 +117,15 @@ def command(directory: Path, data_dir: Path, *options: str) -> list[str]:
 class Process:
     """A training in a process of its own, whose log can be followed."""
 
-    def __init__(self, directory: Path, data_dir: Path, *options: str) -> None:
+    def __init__(self, directory: Path, data_dir: Path, *options: str, **environment: str) -> None:
         self._process = subprocess.Popen(
-            command(directory, data_dir, *options), cwd=ROOT, stderr=subprocess.PIPE, text=True
+            command(directory, data_dir, *options),
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        self.pid = self._process.pid
         self.send_signal = self._process.send_signal
 
     def wait_for_step(self, step: int) -> None:

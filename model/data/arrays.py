@@ -18,7 +18,7 @@ from model.data.datasets import Dataset
 from model.data.npy import NpyWriter
 from model.data.raw_digest import own_files_sha256
 from model.data.sources import DataError, sha256_of
-from model.files import atomic_write, remove_unfinished, write_text
+from model.files import atomic_write, write_text
 
 # --- preprocessing: arrays on disk -----------------------------------------------------------
 
@@ -66,7 +66,6 @@ def _write_arrays(dataset: Dataset, raw: Path, folder: Path) -> None:
         with ExitStack() as files:
             writers = {}
             for split in SPLITS:
-                remove_unfinished(folder / f"{split}.npy")
                 temporary = renames.enter_context(atomic_write(folder / f"{split}.npy"))
                 writers[split] = files.enter_context(NpyWriter(temporary))
             for split, images in dataset.make(raw):

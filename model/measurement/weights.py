@@ -10,9 +10,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from model.data.sources import sha256_of
+from model.files import AGAIN
 from model.table import ResultError
-
-AGAIN = "delete it and give the same snakemake command again: it comes back from the state"
 
 
 @dataclass(frozen=True)

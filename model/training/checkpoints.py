@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from model.files import write_bytes, write_text
+from model.files import remove_abandoned, write_bytes, write_text
 from model.training.state_files import state_files, state_name
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,14 @@ class Checkpoints:
         self._token = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4()}"
 
     def claim(self) -> None:
-        """Take the run over: from now on, any earlier owner's save raises OwnershipLost."""
+        """Take the run over: from now on, any earlier owner's save raises OwnershipLost.
+
+        What killed processes left half written in the run's folder and in `state/` is removed.
+        """
         write_text(self.directory / "owner", self._token)
+        of_identities = [path for path in self.directory.iterdir() if path.is_dir()]
+        for folder in (self.directory.parent, *of_identities):
+            remove_abandoned(folder)
 
     def check_ownership(self) -> None:
         """Raise OwnershipLost if another process has claimed the run since."""

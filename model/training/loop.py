@@ -14,7 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from model.data.batches import TrainingBatches
 from model.network.generative_model import GenerativeModel
-from model.randomness import Purpose, make_generator
+from model.randomness import Purpose, image_generators, seed_layers
 from model.training import history
 from model.training.checkpoints import Checkpoints
 from model.training.learning_rate import learning_rate_at
@@ -24,7 +24,7 @@ from model.training.stop import StopFlag
 
 log = logging.getLogger(__name__)
 
-VALIDATION_BATCH = 100  # images; the noise of validation depends on it
+VALIDATION_BATCH = 100  # images
 
 
 def train(
@@ -42,6 +42,7 @@ def train(
     seed, config, progress = training.run.seed, training.run.train, training.progress
     model, ema, optimiser = training.model, training.ema, training.optimiser
     ranks, device, curve = training.ranks, training.device, training.curve
+    share = ranks.share(config.batch_size)  # this rank's positions in each batch
     first_step, started = progress.step, time.monotonic()
     last_save = started
     segment = new_segment(first_step, ranks.size, device)
@@ -59,23 +60,27 @@ def train(
         unit="step",
         disable=not (ranks.is_writer and sys.stderr.isatty()),
     )
+    model.train()
     with bar, logging_redirect_tqdm():
         while training.status == "running" and not ranks.any(stop.signal is not None, device):
-            # The batch and its noise are those of all ranks: how many they are changes nothing.
-            images = batches.at(progress.step)  # uint8 [B, C, H, W]
-            noise_of = make_generator(seed, Purpose.TRAINING_NOISE, progress.step, device=device)
-            noise = model.draw_noise(len(images), noise_of)
+            # An image's noise depends on its position in the batch of all ranks: how many they are
+            # changes nothing but what layers such as dropout draw themselves.
+            seed_layers(seed, progress.step, ranks.rank)
+            images = batches.at(progress.step, share).to(device)  # uint8 [share, C, H, W]
+            noise = model.draw_noise(
+                image_generators(
+                    seed, Purpose.TRAINING_NOISE, progress.step, images=share, device=device
+                )
+            )
 
             # The loss is the mean NLL over the whole batch, since the gradients of the ranks, each
             # with its own part of the batch, are averaged.
-            bound = training.replica(
-                ranks.shard(images).to(device), [ranks.shard(eps) for eps in noise]
-            )
-            loss = bound.nll_nats.sum() * (ranks.size / len(images) / model.loss_dims)
+            bound = training.replica(images, noise)
+            loss = bound.nll_nats.sum() * (ranks.size / config.batch_size / model.loss_dims)
             optimiser.zero_grad()
             loss.backward()
             gradient_norm = float(clip_grad_norm_(model.parameters(), config.gradient_clip))
-            means = (ranks.sum(history.sums(bound)) / len(images)).tolist()
+            means = (ranks.sum(history.sums(bound)) / config.batch_size).tolist()
             del noise, bound, loss  # or they would take memory in the next forward pass
 
             # An update is skipped where the loss or its gradient is too large or not a number.
@@ -105,6 +110,7 @@ def train(
             if progress.step % config.validate_every == 0 or training.status != "running":
                 record_validation(training, "ema", validate(ema.model, validation, seed))
                 record_validation(training, "raw", validate(model, validation, seed))
+                model.train()
             now = time.monotonic()
             if ranks.is_writer and now - last_save >= 60 * checkpoint_minutes:
                 save()
@@ -127,12 +133,17 @@ def tell_of_skip(training: Training, nll_nats: float, gradient_norm: float) -> N
 def validate(model: GenerativeModel, images: Tensor, seed: int) -> list[float]:
     """Mean NLL, rate and distortion of images uint8 [N, C, H, W], in nats per image.
 
-    The noise of a batch depends on the seed and the batch's number alone.
+    The noise depends on the seed and the image's index alone; the model is left in evaluation mode.
     """
+    model.eval()
     distortions, rates = [], []
-    for index, batch in enumerate(images.split(VALIDATION_BATCH)):
-        noise_of = make_generator(seed, Purpose.VALIDATION_NOISE, index, 0, device=model.device)
-        bound = model(batch.to(model.device), model.draw_noise(len(batch), noise_of))
+    for start in range(0, len(images), VALIDATION_BATCH):
+        batch = images[start : start + VALIDATION_BATCH].to(model.device)
+        indices = range(start, start + len(batch))
+        noise = model.draw_noise(
+            image_generators(seed, Purpose.VALIDATION_NOISE, images=indices, device=model.device)
+        )
+        bound = model(batch, noise)
         distortions.append(bound.distortion_nats.double().cpu())
         rates.append(bound.rate_per_layer_nats.double().cpu())
     distortion, rate = torch.cat(distortions), torch.cat(rates).sum(dim=1)

@@ -51,7 +51,10 @@ def test_depth_and_latents_count_applications() -> None:
         ({"width": 0}, "width: must be positive"),
         ({"width": 3}, "bottleneck_multiple: 0.25 leaves no channel"),
         ({"likelihood_size": 7}, "no centred part"),
-        ({"image_channels": 2, "likelihood": "discretised_logistics"}, "is for 1 channel, or for 3"),
+        (
+            {"image_channels": 2, "likelihood": "discretised_logistics"},
+            "is for 1 channel, or for 3",
+        ),
         ({"fourier": "value"}, "constant on binary data .* use fourier: position"),
         ({"fourier": "position", "fourier_exponents": (1, 2)}, r"\[2\] .* Nyquist"),
         ({"fourier": "position", "fourier_exponents": ()}, "list of integers"),

@@ -1,6 +1,6 @@
 """A second family of models: trained, resumed, evaluated and tabulated by the same code."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,9 @@ class LinearVae(nn.Module):
         for parameter in self.parameters():
             parameter.normal_(0, 0.1, generator=generator)
 
-    def draw_noise(self, num_images: int, generator: Generator) -> list[Tensor]:
-        return [torch.randn(num_images, ZDIM, generator=generator, device=generator.device)]
+    def draw_noise(self, generators: Iterable[Generator]) -> list[Tensor]:
+        rows = [torch.randn(ZDIM, generator=of, device=of.device) for of in generators]
+        return [torch.stack(rows)]
 
     def forward(self, images: Tensor, noise: Sequence[Tensor]) -> LinearBound:
         return self.posterior_pass(images, self.encode(images), noise)
@@ -91,7 +92,9 @@ class LinearVae(nn.Module):
         return LinearBound(distortion, rate.sum(1), log_ratio.sum(1) - distortion)
 
     @torch.inference_mode()
-    def sample(self, noise: Sequence[Tensor], temperature: float, generator: Generator) -> Tensor:
+    def sample(
+        self, noise: Sequence[Tensor], temperature: float, generators: Iterable[Generator]
+    ) -> Tensor:
         probabilities = self.decoder(temperature * noise[0]).sigmoid()
         return (probabilities * 255).round().to(torch.uint8).view(-1, *self.shape)
 

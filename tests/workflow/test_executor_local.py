@@ -31,6 +31,17 @@ def test_jobs_run_and_one_that_fails_says_why(tmp_path: Path) -> None:
     assert (tmp_path / "out/second.txt").read_text() == "first\nsecond\n"
 
 
+def test_a_failed_jobs_files_stay_until_it_is_submitted_again(tmp_path: Path) -> None:
+    jobs = tmp_path / ".snakemake/submitit/local/jobs"
+    kept = []
+    for _ in range(2):
+        with Head(tmp_path, os.environ, *LOCAL, "out/fail.txt") as head:
+            assert head.wait(timeout=100) == 1
+        kept.append({path.name for path in jobs.iterdir()})
+    assert [len({name.split("_")[0] for name in names}) for names in kept] == [1, 1], kept
+    assert kept[0].isdisjoint(kept[1])
+
+
 def test_debug_runs_in_the_head(tmp_path: Path) -> None:
     with Head(tmp_path, os.environ, "--submitit-cluster", "debug", "out/trivial0.txt") as head:
         head.succeed(timeout=100)

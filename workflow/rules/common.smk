@@ -1,8 +1,11 @@
 # The study, the targets made of it, and what every job needs; each function is named for its result.
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
+
+import yaml
 
 # Jobs call `python -m model...` and `python -m study...`: with the interpreter that runs Snakemake,
 # unless a conda environment comes first, and with this checkout's packages in either case.
@@ -11,10 +14,14 @@ sys.path[:0] = PACKAGES
 shell.prefix(f"export PYTHONPATH={shlex.quote(os.pathsep.join(PACKAGES))}; ")
 os.environ.update(PATH=os.path.dirname(sys.executable) + os.pathsep + os.getenv("PATH", ""))
 
+from snakemake import persistence as snakemake_persistence
+from snakemake.logging import logger as snakemake_logger
+
 from model.config import ConfigError
 from model.data.published import PUBLISHED
 from model.run_tables import written_by
 from study import registry
+from study.head.guard import guard
 from study.planning.content import StudyData
 from study.planning.shorter import check_not_shorter
 from study.planning.own_images import own_images as own_images_of
@@ -27,6 +34,19 @@ try:
         check_not_shorter(STUDY, Path("results"))
 except ConfigError as error:
     sys.exit(f"error in config.yaml: {error}")
+
+# One head per study, which ends by itself when it is told to; `snakemake` typed again goes on.
+HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger)
+
+
+onstart:
+    HEAD.jobs_start(is_local=workflow.local_exec)
+
+
+onerror:
+    HEAD.jobs_end()  # which exits where a signal was the reason
+    write_partial()
+
 
 # In the environment, not a parameter: fetching once with a mirror and once without retrains nothing.
 os.environ.update(DATA_MIRROR=config["data_mirror"] or "")
@@ -127,14 +147,19 @@ def ablation_files(name):
     return [*tables, *figure_files(f"results/{{study}}/figures/{stem}", f"{name}_figure")]
 
 
+def ablation_run_files(wildcards):
+    """What an ablation's table and figure are made of: its own runs."""
+    names = ["config.yaml", "train.json", "history.parquet", "test.parquet"]
+    run_dirs = STUDY.ablations[wildcards.ablation].run_dirs(Path("results", STUDY.name))
+    return [f"{run_dir}/{name}" for run_dir in run_dirs for name in names]
+
+
 def study_figure_inputs():
-    entries = registry.STUDY_FIGURES.values()
-    tables = sorted({table for figure in entries for table in figure.tables})
-    files = sorted({file for figure in entries for file in figure.run_files})
-    return [
-        *expand("results/{{study}}/tables/{table}.parquet", table=tables),
-        *(path for file in files for path in baseline_files(file)),
-    ]
+    """What the study's figures are made of: the probed runs of the baselines."""
+    of_figures = {file for figure in registry.STUDY_FIGURES.values() for file in figure.run_files}
+    tables = [f"{name}.parquet" for name in written_by("probe")]
+    names = ["config.yaml", "train.json", *tables, *sorted(of_figures)]
+    return [path for name in names for path in baseline_files(name)]
 
 
 def study_files():
@@ -151,6 +176,20 @@ def study_files():
         for file in ablation_files(name)
     ]
     return [file.replace("{study}", STUDY.name) for file in [*of_study, *of_ablations]]
+
+
+def write_partial():
+    """Tables of what is there, after an error; of the config as the command line changed it."""
+    if not workflow.is_main_process:  # each job's own Snakemake
+        return
+    command = [sys.executable, "-m", "study", "partial", "--study", STUDY.name]
+    subprocess.run(
+        [*command, "--config", "/dev/stdin"],
+        input=yaml.safe_dump(config),
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(PACKAGES)},
+        check=False,
+    )
 
 
 def run_config_text(wildcards):

@@ -232,7 +232,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 for item in list(self._submitted.values())
                 if self._has_ended(item, results, is_answered=is_answered)
             ]
-            self.ledger.drop(item.entry.key for item in ended)
+            # A job that failed stays recorded: its successor removes its files.
+            failed = [item.entry for item in ended if item.has_failed]
+            self.ledger.put(replace(entry, cancelled=True, restarts=0) for entry in failed)
+            self.ledger.drop(item.entry.key for item in ended if not item.has_failed)
 
     def _has_ended(self, item: Submitted, results: set[str], *, is_answered: bool) -> bool:
         """Decide about one job and act on it; whether the job has ended."""
@@ -305,6 +308,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if not (rule_logs and internals.shows_failed_logs(self.workflow)):
             lines += report.log_tail(rule_logs, self.results.log(item.entry.job_id))
         del self._submitted[item.entry.job_id]
+        item.has_failed = True
         self.report_job_error(item.info, msg="\n        ".join(lines))
 
     def print_job_error(

@@ -42,6 +42,7 @@ class Submitted:
     debug_job: Any = None  # submitit's, where it runs in this process
     outcome: Outcome | None = None
     ended_answers: int = 0  # how many answers in a row showed it as ended, or not at all
+    has_failed: bool = False
     doubtful_since: float = 0.0  # time of the first of these, or of reading its failure; 0: none
 
     def note(self, state: QueuedState | None, *, is_answered: bool, now: float) -> None:

@@ -15,7 +15,7 @@ class Entry:
     job_id: str
     fingerprint: str  # of its parameters and inputs
     restarts: int = 0  # submissions before this one
-    cancelled: bool = False
+    cancelled: bool = False  # or failed: its outputs are not to be used
 
 
 class Ledger:

@@ -83,12 +83,14 @@ class Study:
     def _ablation(self, name: str) -> Ablation:
         entry = self.file.ablations[name]
         on_datasets = {dataset: entry.variants_on(dataset) for dataset in self.datasets}
+        variants = {dataset: names for dataset, names in on_datasets.items() if names}
         return Ablation(
             study=self.name,
             name=name,
             title=entry.title,
             description=entry.description,
-            variants={dataset: names for dataset, names in on_datasets.items() if names},
+            variants=variants,
+            seeds={dataset: len(self.seeds(dataset)) for dataset in variants},
             source=entry.source,
         )
 
