@@ -4,9 +4,7 @@ from snakemake.utils import min_version
 min_version("9.15")  # pathvars (9.13), Workflow.async_run (9.15)
 
 
-configfile: "config.yaml"
-
-
+include: "workflow/rules/config.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

@@ -12,14 +12,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from model.limits import Between, Channels, Count, Positive, check_ranges
 from model.network import layout
 from model.network.pooling import check_pooling
 from model.network.resolutions import single_resolution
 from model.network.sharing import repeat
 from model.validation import NO_OTHER_KEYS
 from model.validation import ConfigError as ConfigError  # where every command looks for it
+
+MAX_IMAGE_VALUES = 2**24
+MAX_LATENT_CHANNELS = 2**16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,37 +34,37 @@ class ModelConfig:
 
     __pydantic_config__ = NO_OTHER_KEYS
 
-    image_size: int
+    image_size: Annotated[int, Between(1, 2048)]
     """height = width of the images, pixels"""
-    image_channels: int
+    image_channels: Annotated[int, Between(1, 64)]
     """channels of the images"""
     likelihood: Literal["bernoulli", "discretised_logistics"]
     """of a pixel value: bernoulli (binary) or discretised_logistics (256 values)"""
-    pixel_mean: float
+    pixel_mean: Annotated[float, Between(-1000, 1000)]
     """the network's input is (pixel - pixel_mean) / pixel_std"""
-    pixel_std: float
+    pixel_std: Annotated[float, Between(1e-6, 1e6)]
     """see pixel_mean"""
     encoder: str
     """bottom-up block string (model/network/layout.py)"""
     decoder: str
     """top-down block string (model/network/layout.py)"""
-    width: int
+    width: Channels
     """channels of the residual state"""
-    zdim: int
+    zdim: Channels
     """channels of each latent, before zdim_multiple"""
-    zdim_multiple: int = 1
+    zdim_multiple: Channels = 1
     """more latents at the same depth: each has zdim × zdim_multiple channels"""
-    bottleneck_multiple: float = 0.25
+    bottleneck_multiple: Annotated[float, Between(0, 64, without_low=True)] = 0.25
     """channels inside a block / width"""
-    num_mixtures: int = 10
+    num_mixtures: Annotated[int, Between(1, 1000)] = 10
     """mixture components of discretised_logistics"""
-    no_bias_above: int = 64
+    no_bias_above: Annotated[int, Between(0, 65_536)] = 64
     """no learnt initial state above this resolution, pixels"""
-    likelihood_size: int | None = None
+    likelihood_size: Annotated[int | None, Between(1, 2048)] = None
     """height = width of the central square that the likelihood scores, pixels; null: all"""
-    blocks: int = 1
+    blocks: Annotated[int, Between(1, 1000)] = 1
     """x1 ... x4: blocks with weights of their own per plain block of the layout"""
-    repeats: int = 1
+    repeats: Annotated[int, Between(1, 1000)] = 1
     """weight sharing, r1 ... r20: applications of each plain block (sharing.py)"""
     state_norm: Literal["none", "l2", "rms"] = "none"
     """normalisation of the residual state: none, l2, rms (state_norm.py)"""
@@ -72,17 +78,16 @@ class ModelConfig:
     """multiple, or single: all blocks at the image's resolution (resolutions.py)"""
     fourier: Literal["none", "value", "position"] = "none"
     """Fourier features at the input: none, of the pixels' value or position (fourier.py)"""
-    fourier_exponents: tuple[int, ...] = (5, 6)
+    fourier_exponents: Annotated[tuple[int, ...], Between(0, 30)] = (5, 6)
     """n of the Fourier features' frequencies 2^n, periods per range of values or per image"""
-    pooling: str = "average"
+    pooling: Annotated[str, Field(max_length=40)] = "average"
     """between resolutions: average, or the low-pass of an orthonormal wavelet (pooling.py)"""
     gradient_checkpointing: bool = field(default=False, metadata={"affects_result": False})
     """whether the backward pass computes each block again: less memory, more time"""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "image_size", "image_channels", "pixel_std", "width", "zdim")
-        _require_positive(self, "num_mixtures", "blocks", "repeats", "bottleneck_multiple")
-        _require_positive(self, "zdim_multiple")
+        check_ranges(self)
+        self._check_sizes()
         if int(self.width * self.bottleneck_multiple) < 1:
             raise ConfigError(
                 f"{self.bottleneck_multiple} leaves no channel of width {self.width}",
@@ -115,6 +120,21 @@ class ModelConfig:
         self._check_fourier()
         self._check_towers()
 
+    def _check_sizes(self) -> None:
+        if (values := self.image_size**2 * self.image_channels) > MAX_IMAGE_VALUES:
+            raise ConfigError(
+                f"images of {values:,} values; at most {MAX_IMAGE_VALUES:,} can be",
+                "image_size",
+                "image_channels",
+            )
+        if self.latent_channels > MAX_LATENT_CHANNELS:
+            raise ConfigError(
+                f"latents of {self.latent_channels:,} channels; at most {MAX_LATENT_CHANNELS:,} "
+                "can be",
+                "zdim",
+                "zdim_multiple",
+            )
+
     def _check_towers(self) -> None:
         with _about("encoder", "image_size"):
             layout.check_bottom_up(self.bottom_up, self.image_size)
@@ -128,8 +148,10 @@ class ModelConfig:
     def _check_fourier(self) -> None:
         if self.fourier == "none":
             return
-        if not self.fourier_exponents or min(self.fourier_exponents) < 0:
-            raise ConfigError("must be a list of integers n >= 0", "fourier_exponents", "fourier")
+        if not self.fourier_exponents or len(set(self.fourier_exponents)) < len(
+            self.fourier_exponents
+        ):
+            raise ConfigError("must be different integers", "fourier_exponents", "fourier")
         if self.fourier == "value" and self.likelihood == "bernoulli":
             raise ConfigError(
                 "value is constant on binary data (likelihood bernoulli); use fourier: position",
@@ -152,17 +174,20 @@ class ModelConfig:
     @cached_property
     def bottom_up(self) -> tuple[layout.Block, ...]:
         """The encoder's blocks, with `blocks`, `repeats` and `resolutions` applied."""
-        with _about("encoder"):
-            return self._tower(self.encoder)
+        return self._tower("encoder")
 
     @cached_property
     def top_down(self) -> tuple[layout.Block, ...]:
         """The decoder's blocks, with `blocks`, `repeats` and `resolutions` applied."""
-        with _about("decoder"):
-            return self._tower(self.decoder)
+        return self._tower("decoder")
 
-    def _tower(self, text: str) -> tuple[layout.Block, ...]:
-        blocks = repeat(layout.multiply(layout.parse(text), self.blocks), self.repeats)
+    def _tower(self, name: str) -> tuple[layout.Block, ...]:
+        with _about(name):
+            parsed = layout.parse(getattr(self, name))
+        with _about(name, "blocks", "repeats"):
+            blocks = layout.multiply(parsed, self.blocks)
+            layout.check_depth(blocks, self.repeats)
+        blocks = repeat(blocks, self.repeats)
         return (
             single_resolution(blocks, self.image_size) if self.resolutions == "single" else blocks
         )
@@ -200,49 +225,45 @@ class TrainConfig:
 
     __pydantic_config__ = NO_OTHER_KEYS
 
-    iterations: int
+    iterations: Count
     """batches to train on, whether their update is applied or skipped"""
-    batch_size: int
+    batch_size: Annotated[int, Between(1, 1_000_000)]
     """images per update, over all GPUs"""
-    learning_rate: float
+    learning_rate: Annotated[float, Between(0, 1000, without_low=True)]
     """of AdamW, after the warm-up"""
-    weight_decay: float
+    weight_decay: Annotated[float, Between(0, 1000)]
     """of AdamW"""
-    betas: tuple[float, float]
+    betas: Annotated[tuple[float, float], Between(0, 1, without_high=True)]
     """of AdamW"""
-    warmup_iterations: int
+    warmup_iterations: Annotated[int, Between(0, 1_000_000_000)]
     """iterations in which the learning rate rises linearly; then it stays"""
-    ema_rate: float
+    ema_rate: Annotated[float, Between(0, 1, without_high=True)]
     """of the averaged weights; warmed up as min(ema_rate, (1 + n) / (10 + n)) after n updates"""
     # The norms are of the gradient of the loss in nats per image (bernoulli) or nats per dimension
     # (discretised_logistics).
-    gradient_clip: float
+    gradient_clip: Positive
     """largest norm of the gradient (of nats per image; discretised_logistics: per dimension)"""
-    skip_threshold: float
+    skip_threshold: Positive
     """an update whose gradient norm, in the unit of gradient_clip, exceeds this is skipped"""
-    diverged_after: int
+    diverged_after: Count
     """so many skipped updates in a row end the run as diverged"""
-    gpus: int = field(default=1, metadata={"affects_result": False})
+    gpus: Annotated[int, Between(1, 4096)] = field(default=1, metadata={"affects_result": False})
     """processes that split each batch, one per GPU, or on the CPU"""
-    validation_images: int
+    validation_images: Count
     """images of the validation split that are used: the first so many"""
-    validate_every: int = field(metadata={"affects_result": False})
+    validate_every: Count = field(metadata={"affects_result": False})
     """iterations between validations"""
-    log_every: int = field(metadata={"affects_result": False})
+    log_every: Count = field(metadata={"affects_result": False})
     """iterations between rows of the training curve"""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "iterations", "batch_size", "learning_rate", "gradient_clip")
-        _require_positive(self, "skip_threshold", "diverged_after", "validation_images")
-        _require_positive(self, "validate_every", "log_every", "gpus")
+        check_ranges(self)
         if self.gpus > self.batch_size:
             raise ConfigError(
                 f"{self.gpus} cannot split a batch_size of {self.batch_size}",
                 "gpus",
                 "batch_size",
             )
-        if not 0 <= self.ema_rate < 1:
-            raise ConfigError(f"must be in [0, 1), not {self.ema_rate}", "ema_rate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,13 +272,13 @@ class EvaluateConfig:
 
     __pydantic_config__ = NO_OTHER_KEYS
 
-    batch_size: int
+    batch_size: Annotated[int, Between(1, 1_000_000)]
     """images that are evaluated at a time"""
-    importance_samples: int
+    importance_samples: Annotated[int, Between(1, 1_000_000)]
     """samples K of the importance-weighted bound; 1 gives the one-sample bound"""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "batch_size", "importance_samples")
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,27 +287,16 @@ class ProbeConfig:
 
     __pydantic_config__ = NO_OTHER_KEYS
 
-    num_samples: int
+    num_samples: Annotated[int, Between(2, 1_000_000)]
     """samples per temperature"""
-    temperatures: tuple[float, ...]
+    temperatures: Annotated[tuple[float, ...], Between(0, 1000, without_low=True)]
     """factors on the prior's sigma in every layer, ascending"""
 
     def __post_init__(self) -> None:
-        if self.num_samples < 2:
-            raise ConfigError(f"must be at least 2, not {self.num_samples}", "num_samples")
-        if (
-            not self.temperatures
-            or self.temperatures[0] <= 0
-            or list(self.temperatures) != sorted(set(self.temperatures))
-        ):
+        check_ranges(self)
+        if not self.temperatures or list(self.temperatures) != sorted(set(self.temperatures)):
             found = ", ".join(map(str, self.temperatures)) or "none"
-            raise ConfigError(f"must be positive and ascending, not {found}", "temperatures")
-
-
-def _require_positive(config: Any, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name) > 0:
-            raise ConfigError(f"must be positive, not {getattr(config, name)}", name)
+            raise ConfigError(f"must be one number or more, ascending, not {found}", "temperatures")
 
 
 @contextmanager

@@ -10,7 +10,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -24,6 +26,11 @@ from pydantic import (
 )
 
 T = TypeVar("T")
+
+# Far more than any configuration needs; beyond them, reading one would take longer than a second.
+MAX_DEPTH = 30
+MAX_VALUES = 100_000
+MAX_LENGTH = 10_000  # characters of a text
 
 # The `__pydantic_config__` of every config dataclass: an unknown key is a mistake.
 NO_OTHER_KEYS = ConfigDict(extra="forbid")
@@ -77,13 +84,97 @@ LIST_OR_MAPPING = Discriminator(
 
 def validated(cls: type[T], mapping: Any) -> T:
     """Build a config dataclass from parsed YAML; raises ConfigError at the first mistake."""
-    text = json.dumps(mapping, default=str)
+    check_plain(mapping)
+    text = json.dumps(mapping)
     adapter: TypeAdapter[T] = _adapter(cls)  # type: ignore[arg-type] # mypy: types are hashable
     try:
         return adapter.validate_json(text, strict=True)
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
     raise _config_error(cls, mistakes) from None
+
+
+def check_plain(value: Any) -> None:
+    """Raise ConfigError unless parsed YAML is lists, mappings with text as keys, and plain values.
+
+    Numbers are finite and of at most 64 bits; nothing is larger than the limits above.
+    """
+    remaining = MAX_VALUES
+
+    def check(value: Any, place: tuple[str, ...]) -> None:
+        nonlocal remaining
+        remaining -= 1
+        if len(place) > MAX_DEPTH:
+            raise ConfigError(f"nested more than {MAX_DEPTH} deep", place=_joined(place[:3]))
+        if remaining < 0:
+            raise ConfigError(f"more than {MAX_VALUES:,} values", place=_joined(place))
+        if isinstance(value, Mapping):
+            for key, content in value.items():
+                _check_key(key, place)
+                check(content, (*place, key))
+        elif isinstance(value, list | tuple):
+            for content in value:
+                check(content, (*place, ""))
+        elif reason := _not_plain(value):
+            raise ConfigError(reason, place=_joined(place))
+
+    check(value, ())
+
+
+def _check_key(key: Any, place: tuple[str, ...]) -> None:
+    if not isinstance(key, str):
+        reason = f"the key {_as_in_yaml(key)} is {_kind(key)}; write it in quotes, as text"
+        raise ConfigError(reason, place=_joined(place))
+    if not key.isprintable():
+        raise ConfigError(f"unprintable characters in the key {shown(key)}", place=_joined(place))
+
+
+def _not_plain(value: Any) -> str | None:
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        if len(value) > MAX_LENGTH:
+            return f"text of {len(value):,} characters; at most {MAX_LENGTH:,} are read"
+        return None if _is_unicode(value) else f"half a character in {shown(value)}"
+    if isinstance(value, int):
+        return "a number of more than 64 bits" if value.bit_length() > 63 else None
+    if isinstance(value, float):
+        return None if isfinite(value) else f"must be finite, not {_as_in_yaml(value)}"
+    return f"{shown(str(value))} is {_kind(value)}; write it in quotes, as text"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _as_in_yaml(value: Any) -> str:
+    if isinstance(value, float) and not isfinite(value):
+        return {"nan": ".nan", "inf": ".inf", "-inf": "-.inf"}[str(value)]
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and value.bit_length() > 63:
+        return "of more than 64 bits"
+    return str(value) if isinstance(value, int | float) else shown(str(value))
+
+
+def _kind(value: Any) -> str:
+    """What YAML makes of an unquoted text."""
+    if value is None:
+        return "nothing to YAML"
+    if isinstance(value, bool):
+        return "a truth value to YAML, as are yes, no, on and off"
+    if isinstance(value, int | float):
+        return "a number to YAML"
+    return "a date to YAML" if isinstance(value, date) else "of a kind that is not read"
+
+
+def _joined(place: Iterable[str]) -> str:
+    """A path of keys for an error message."""
+    return ".".join(key if len(key) <= 60 else f"{key[:57]}..." for key in place if key)
 
 
 @cache
@@ -96,17 +187,31 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The end of an error message: the known name nearest to a misspelt one, or all of them."""
     known = sorted(known)
     match = _similar(name, known)
-    return f"; did you mean {match!r}?" if match else f"; known are {', '.join(known)}"
+    if match:
+        return f"; did you mean {match!r}?"
+    listed = known if len(known) <= 40 else [*known[:40], "..."]
+    return f"; known are {', '.join(listed)}" if listed else "; there is none"
 
 
 def _similar(name: str, known: Sequence[str]) -> str | None:
+    if len(name) > 200:  # comparing takes long
+        return None
     return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
 
 
 def require_name(kind: str, name: str, known: Iterable[str], place: str) -> None:
     """Raise ConfigError unless a name that the config refers to is defined."""
     if name not in known:
-        raise ConfigError(f"unknown {kind} {name!r}{nearest(name, known)}", place=place)
+        raise ConfigError(f"unknown {kind} {shown(name)}{nearest(name, known)}", place=place)
+
+
+def shown(value: Any) -> str:
+    """A wrong value for an error message: on one line, and shortened."""
+    if value is None:
+        return "nothing"
+    is_scalar = isinstance(value, str | float | int) and not isinstance(value, bool)
+    text = repr(value) if is_scalar else json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 # --- words for pydantic's errors -------------------------------------------------------------
@@ -131,17 +236,17 @@ def _config_error(cls: Any, mistakes: Sequence[Any]) -> ConfigError:
     keys = [p for p in first["loc"] if isinstance(p, str) and p not in (LIST.tag, MAPPING.tag)]
     raised = first.get("ctx", {}).get("error")
     if isinstance(raised, ConfigError):  # by a __post_init__ of ours
-        place = ".".join([*keys, *filter(None, [raised.place])])
+        place = ".".join(filter(None, [_joined(keys), raised.place]))
         return ConfigError(raised.reason, *raised.fields, place=place)
     if first["type"] in _UNKNOWN:
         *keys, key = keys
-        reason = f"unknown key {key!r}{nearest(key, _known_keys(cls, keys))}"
+        reason = f"unknown key {shown(key)}{nearest(key, _known_keys(cls, keys))}"
     elif _is_missing_key(first):
         *keys, key = keys
         reason = f"{key} is missing"
     else:
         reason = _reason(first)
-    return ConfigError(reason, place=".".join(keys))
+    return ConfigError(reason, place=_joined(keys))
 
 
 def _is_missing_key(mistake: Any) -> bool:
@@ -154,7 +259,7 @@ def _reason(mistake: Any) -> str:
     if kind == "literal_error":
         allowed = re.findall(r"'(.*?)'", details["expected"])
         if not isinstance(value, str):
-            return f"expected one of {', '.join(allowed)}, found {_shown(value)}"
+            return f"expected one of {', '.join(allowed)}, found {shown(value)}"
         match = _similar(value, allowed)
         hint = f"; did you mean {match!r}?" if match else ""
         return f"{value!r} is none of {', '.join(allowed)}{hint}"
@@ -162,26 +267,26 @@ def _reason(mistake: Any) -> str:
         expected = _EXPECTED[kind]
         if mistake["loc"] and mistake["loc"][-1] == MAPPING.tag:
             expected = "a list or a mapping"
-        return f"expected {expected}, found {_shown(value)}{_number_hint(expected, value)}"
+        hint = _number_hint(expected, value)
+        if expected == "text" and isinstance(value, int | float):
+            hint = "; to be text, it must stand in quotes"
+        return f"expected {expected}, found {shown(value)}{hint}"
     if kind in _MISSING:
-        return f"expected more values, found {_shown(value)}"
+        return f"expected more values, found {shown(value)}"
     if kind in ("too_long", "too_short"):
         bound = "at most" if kind == "too_long" else "at least"
         number = details["max_length" if kind == "too_long" else "min_length"]
         values = "value" if number == 1 else "values"
-        return f"expected {bound} {number} {values}, found {_shown(value)}"
+        return f"expected {bound} {number} {values}, found {shown(value)}"
     if kind == "greater_than_equal":
-        return f"expected at least {details['ge']}, found {_shown(value)}"
+        return f"expected at least {details['ge']}, found {shown(value)}"
+    if kind == "less_than_equal":
+        return f"expected at most {details['le']:,}, found {shown(value)}"
+    if kind == "string_too_long":
+        return f"expected at most {details['max_length']} characters, found {shown(value)}"
     if kind == "string_too_short":
-        return f"expected some text, found {_shown(value)}"
-    return f"{mistake['msg'].removeprefix('Value error, ')}, found {_shown(value)}"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = repr(value) if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return f"expected some text, found {shown(value)}"
+    return f"{mistake['msg'].removeprefix('Value error, ')}, found {shown(value)}"
 
 
 def _number_hint(expected: str, value: Any) -> str:

@@ -151,7 +151,7 @@ def test_what_cannot_work_in_a_file_is_named_with_its_place(tmp_path: Path) -> N
     content["model"]["width"] = 0
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(ConfigError, match=r"config\.yaml: model\.width: must be positive, not 0$"):
+    with pytest.raises(ConfigError, match=r"config\.yaml: model\.width: must be at least 1 .*0$"):
         RunConfig.load(path)
 
 
@@ -169,11 +169,11 @@ def test_a_run_of_another_version_of_the_definitions_is_refused(tmp_path: Path) 
 
 def test_an_integer_is_a_number_and_a_list_a_tuple(tmp_path: Path) -> None:
     """In a file, 50 is 50.0: the two must not differ in hash, nor in the column's type."""
-    run = tiny_run(train={"gradient_clip": 50.0, "betas": (1.0, 0.9)})
+    run = tiny_run(train={"gradient_clip": 50.0, "betas": (0.0, 0.9)})
     path = tmp_path / "config.yaml"
-    path.write_text(run.dump().replace("50.0", "50").replace("- 1.0", "- 1"))
+    path.write_text(run.dump().replace("50.0", "50").replace("- 0.0", "- 0"))
     read = RunConfig.load(path)
-    assert (read.train.gradient_clip, read.train.betas) == (50.0, (1.0, 0.9))
+    assert (read.train.gradient_clip, read.train.betas) == (50.0, (0.0, 0.9))
     assert isinstance(read.train.gradient_clip, float)
     assert read.hash == run.hash
 

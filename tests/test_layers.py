@@ -13,6 +13,7 @@ MEASURING_COMMAND = {"config", "files", "measurement", "network"}
 LAYERS = {
     # The rules of block strings and options, which import no torch.
     "config": {
+        "limits",
         "validation",
         "network.layout",
         "network.pooling",
@@ -23,6 +24,8 @@ LAYERS = {
     "code_digest": set(),
     "definitions": set(),
     "validation": set(),
+    "limits": {"validation"},
+    "yaml_file": {"validation"},
     "files": set(),
     "randomness": set(),
     "run_tables": set(),

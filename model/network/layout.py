@@ -4,9 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# More than ten times the deepest model that is known to be trained.
+MAX_DEPTH = 10_000
+
 _ENTRY = re.compile(
-    r"(?P<resolution>\d+)"
-    r"(?:(?:x(?P<count>\d+))?(?:r(?P<repeats>\d+))?|d(?P<down>\d+)|m(?P<mixin>\d+))"
+    r"(?P<resolution>[0-9]+)"
+    r"(?:(?:x(?P<count>[0-9]+))?(?:r(?P<repeats>[0-9]+))?|d(?P<down>[0-9]+)|m(?P<mixin>[0-9]+))"
 )
 
 
@@ -38,25 +41,43 @@ def parse(text: str) -> tuple[Block, ...]:
     """
     blocks: list[Block] = []
     for entry in text.replace(" ", "").split(","):
+        about = f"block string {_shortened(text)}: entry {_shortened(entry)}"
         match = _ENTRY.fullmatch(entry)
         if match is None:
-            raise ValueError(
-                f"block string {text!r}: cannot read entry {entry!r} "
-                "(write 32x11, 32d2, 16m8, 32r20 or 32x10r3)"
-            )
-        numbers = {name: int(value) for name, value in match.groupdict().items() if value}
+            raise ValueError(f"{about} cannot be read (write 32x11, 32d2, 16m8, 32r20 or 32x10r3)")
+        written = {name: digits for name, digits in match.groupdict().items() if digits}
+        if any(len(digits) > 9 for digits in written.values()):
+            raise ValueError(f"{about} has a number of more than 9 digits")
+        numbers = {name: int(digits) for name, digits in written.items()}
         if 0 in numbers.values():
-            raise ValueError(f"block string {text!r}: entry {entry!r} has a zero")
+            raise ValueError(f"{about} has a zero")
         count = numbers.pop("count", 1)
+        _require_depth(len(blocks) + count * numbers.get("repeats", 1))
         blocks += [Block(**numbers)] * count
     return tuple(blocks)
+
+
+def check_depth(blocks: Sequence[Block], repeats: int) -> None:
+    """Raise ValueError for too many blocks, once plain ones are applied `repeats` times."""
+    _require_depth(sum(b.repeats * (repeats if b.is_plain else 1) for b in blocks))
+
+
+def _require_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"{depth:,} blocks one after the other; at most {MAX_DEPTH:,} can be")
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def multiply(blocks: Sequence[Block], factor: int) -> tuple[Block, ...]:
     """Put `factor` blocks, each with weights of its own, in the place of every plain block.
 
-    This is x1 ... x4 of figure 4: blocks that project or embed stay single.
+    This is x1 ... x4 of figure 4: blocks that project or embed stay single. Raises ValueError for
+    more of them than can be.
     """
+    _require_depth(sum(factor if block.is_plain else 1 for block in blocks))
     return tuple(b for block in blocks for b in [block] * (factor if block.is_plain else 1))
 
 

@@ -48,7 +48,7 @@ def test_depth_and_latents_count_applications() -> None:
         ({"decoder": "2x1,8m2"}, "no activations at resolution 2"),
         ({"decoder": "1x1,8m4"}, "8m4 needs an earlier state"),
         ({"decoder": "1x1,4m1"}, "no block at the image's resolution 8"),
-        ({"width": 0}, "width: must be positive"),
+        ({"width": 0}, "width: must be at least 1"),
         ({"width": 3}, "bottleneck_multiple: 0.25 leaves no channel"),
         ({"likelihood_size": 7}, "no centred part"),
         (
@@ -57,7 +57,7 @@ def test_depth_and_latents_count_applications() -> None:
         ),
         ({"fourier": "value"}, "constant on binary data .* use fourier: position"),
         ({"fourier": "position", "fourier_exponents": (1, 2)}, r"\[2\] .* Nyquist"),
-        ({"fourier": "position", "fourier_exponents": ()}, "list of integers"),
+        ({"fourier": "position", "fourier_exponents": ()}, "different integers"),
     ],
 )
 def test_config_that_cannot_work_is_refused_in_one_line(

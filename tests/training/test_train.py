@@ -151,7 +151,7 @@ def test_a_diverging_run_ends_as_a_result(tmp_path: Path, data_dir: Path) -> Non
 
 def test_a_loss_that_is_not_finite_changes_no_weight(tmp_path: Path) -> None:
     """An update is skipped at a NaN even where no gradient norm is too large."""
-    run = tiny_run(train={"skip_threshold": float("inf"), "diverged_after": 3})
+    run = tiny_run(train={"skip_threshold": 1e30, "diverged_after": 3})
 
     def spoil(model: HVAE, _inputs: object) -> None:
         model.bottom_up.in_conv.bias.data.fill_(float("nan"))
@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_finite_changes_no_weight(tmp_path: Path) -> None:
 def test_an_infinite_gradient_is_skipped_without_a_threshold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = tiny_run(train={"skip_threshold": float("inf"), "diverged_after": 3})
+    run = tiny_run(train={"skip_threshold": 1e30, "diverged_after": 3})
     infinite = torch.tensor(float("inf"))
     monkeypatch.setattr("model.training.loop.clip_grad_norm_", lambda *_: infinite)
     training = train_on_noise(run, tmp_path)

@@ -108,7 +108,7 @@ WIDTH_ABLATION = (
         ),
         ("fourier_exponents: [0, 1]}", "fourier_exponents: [0, 2]}", "below the Nyquist limit"),
         ("title: Weight sharing", "titel: Weight sharing", "did you mean 'title'"),
-        ("temperatures: [0.5, 1.0]", "temperatures: [1.0, 0.5]", "positive and ascending"),
+        ("temperatures: [0.5, 1.0]", "temperatures: [1.0, 0.5]", "one number or more, ascending"),
         ("probe: {num_samples: 100}", "probe: {samples: 100}", "did you mean 'num_samples'"),
         # Of studies that are not the chosen one.
         (

@@ -1,39 +1,32 @@
 # The study, the targets made of it, and what every job needs; each function is named for its result.
-import os
-import shlex
+import re
 import subprocess
-import sys
-from pathlib import Path
 
 import yaml
-
-# Jobs call `python -m model...` and `python -m study...`: with the interpreter that runs Snakemake,
-# unless a conda environment comes first, and with this checkout's packages in either case.
-PACKAGES = [workflow.basedir, os.path.join(workflow.basedir, "workflow")]
-sys.path[:0] = PACKAGES
-shell.prefix(f"export PYTHONPATH={shlex.quote(os.pathsep.join(PACKAGES))}; ")
-os.environ.update(PATH=os.path.dirname(sys.executable) + os.pathsep + os.getenv("PATH", ""))
 
 from snakemake import persistence as snakemake_persistence
 from snakemake.logging import logger as snakemake_logger
 
-from model.config import ConfigError
 from model.data.published import PUBLISHED
 from model.run_tables import written_by
 from study import registry
 from study.head.guard import guard
 from study.planning.content import StudyData
+from study.planning.data import check_data
 from study.planning.shorter import check_not_shorter
 from study.planning.own_images import own_images as own_images_of
 from study.planning.study import Run, Study
 
 try:
     STUDY = Study.of_config(config)
+    DATA_DIR = os.path.normpath(os.path.expanduser(config["data_dir"]))
     OWN_IMAGES = own_images_of(STUDY)
+    DATA = StudyData(DATA_DIR, Path("results") / STUDY.name / "runs", OWN_IMAGES)
     if workflow.is_main_process:  # not in each job
+        check_data(STUDY, DATA)
         check_not_shorter(STUDY, Path("results"))
 except ConfigError as error:
-    sys.exit(f"error in config.yaml: {error}")
+    sys.exit(config_error(error))
 
 # One head per study, which ends by itself when it is told to; `snakemake` typed again goes on.
 HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger)
@@ -52,21 +45,22 @@ onerror:
 os.environ.update(DATA_MIRROR=config["data_mirror"] or "")
 
 
-DATA_DIR = os.path.normpath(os.path.expanduser(config["data_dir"]))
-DATA = StudyData(DATA_DIR, Path("results") / STUDY.name / "runs", OWN_IMAGES)
-
-
 # "<data>" in the paths of the rules
 pathvars:
     data=DATA_DIR,
 
 
+def one_of(names):
+    """A pattern for names of config.yaml: a target that is misspelt has no rule."""
+    return "|".join(map(re.escape, names))
+
+
 wildcard_constraints:
-    study=STUDY.name,
-    dataset="[^/]+",
-    variant="[^/]+",
-    seed=r"\d+",
-    ablation="|".join(STUDY.ablations),
+    study=one_of([STUDY.name]),
+    dataset=one_of(STUDY.file.datasets),
+    variant=one_of(STUDY.file.variants),
+    seed="[0-9]+",
+    ablation=one_of(STUDY.ablations),
 
 
 def run_of(wildcards):

@@ -12,7 +12,7 @@ rule fetch:
     params:
         data_dir=subpath(output[0], ancestor=3),
     shell:
-        "python -m model.data fetch {wildcards.dataset} --data-dir {params.data_dir:q}"
+        "python -m model.data fetch {wildcards.dataset:q} --data-dir {params.data_dir:q}"
         ' ${{DATA_MIRROR:+--mirror "$DATA_MIRROR"}} > {log:q} 2>&1'
 
 
@@ -30,5 +30,5 @@ rule preprocess:
         images=own_images,
         options=own_options,
     shell:
-        "python -m model.data preprocess {wildcards.dataset} --data-dir {params.data_dir:q}"
+        "python -m model.data preprocess {wildcards.dataset:q} --data-dir {params.data_dir:q}"
         " {params.options:q} > {log:q} 2>&1"

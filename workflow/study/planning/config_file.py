@@ -1,11 +1,11 @@
 """config.yaml as dataclasses: what may stand in it, and which names must be defined."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, Field
 
 from model.config import EvaluateConfig, ModelConfig, ProbeConfig, TrainConfig
@@ -19,17 +19,21 @@ from model.validation import (
     ConfigError,
     Part,
     require_name,
+    shown,
     validated,
 )
+from model.yaml_file import load_yaml
+from study.planning.names import check_names
 from study.registry import owner_of
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_SEEDS = 10_000
+MAX_LINEAGE = 20  # variants of which each extends the next
 
 
 def _without_repetition(names: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = [name for name in names if names.count(name) > 1]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise ConfigError(f"{repeated[0]!r} stands in the list twice")
+        raise ConfigError(f"{shown(repeated[0])} stands in the list twice")
     return names
 
 
@@ -118,7 +122,7 @@ class AblationEntry:
 class StudyOnDataset(ScaleSettings):
     """What a study changes on one dataset."""
 
-    seeds: Annotated[int, Field(ge=1)] | None = None
+    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +134,7 @@ class StudyEntry(ScaleSettings):
         | Annotated[Annotated[dict[str, StudyOnDataset], Field(min_length=1)], MAPPING],
         LIST_OR_MAPPING,
     ]
-    seeds: Annotated[int, Field(ge=1)]
+    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)]
     ablations: Names
 
     def on_dataset(self, dataset: str) -> StudyOnDataset:
@@ -147,7 +151,7 @@ class ConfigFile:
     study: str
     data_dir: Annotated[str, Field(min_length=1)]
     data_mirror: str | None
-    iterations: Annotated[int, Field(ge=1)] | None
+    iterations: Annotated[int, Field(ge=1, le=1_000_000_000)] | None
     base: ScaleSettings
     datasets: dict[str, DatasetEntry]
     variants: dict[str, VariantEntry]
@@ -157,13 +161,14 @@ class ConfigFile:
     @classmethod
     def load(cls, path: Path, study: str) -> "ConfigFile":
         """Read a config.yaml for one of its studies; raises ConfigError, one line."""
-        try:
-            content = yaml.load(path.read_text(), Loader=_Loader)
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(" ".join(str(error).split())) from None
+        content = load_yaml(path)
         return validated(cls, content | {"study": study} if isinstance(content, dict) else content)
 
     def __post_init__(self) -> None:
+        for section in ("datasets", "variants", "ablations", "studies"):
+            check_names(section, getattr(self, section))
+        for setting in ("data_dir", "data_mirror"):
+            _check_path(setting, getattr(self, setting))
         for name, dataset in self.datasets.items():
             if dataset.images is not None and (name in EMBEDDED or name in PUBLISHED):
                 reason = f"{name} is made as published; this is for images of your own"
@@ -187,10 +192,12 @@ class ConfigFile:
             if parent in names:
                 raise ConfigError(f"{parent} extends {names[0]} in turn", place=place)
             names.insert(0, parent)
+            if len(names) > MAX_LINEAGE:
+                raise ConfigError(f"more than {MAX_LINEAGE} variants in a row", place=place)
         return names
 
     def _check_ablation(self, name: str, ablation: AblationEntry) -> None:
-        if owner := owner_of(name, self.ablations):
+        if owner := owner_of(name.lower(), [other.lower() for other in self.ablations]):
             raise ConfigError(
                 f"{owner} has this name; choose another one", place=f"ablations.{name}"
             )
@@ -231,3 +238,10 @@ class ConfigFile:
     def _require_datasets(self, names: Iterable[str], place: str) -> None:
         for name in names:
             require_name("dataset", name, self.datasets, place)
+
+
+def _check_path(setting: str, path: str | None) -> None:
+    """Raise ConfigError for characters that have a meaning in the paths of Snakemake's rules."""
+    if path is not None and (not path.isprintable() or set("{}<>") & set(path)):
+        reason = f"{shown(path)}: neither of {{ }} < > nor unprintable characters can be in a path"
+        raise ConfigError(reason, place=setting)

@@ -15,6 +15,8 @@ from study.planning.config_file import ConfigFile, Settings
 from study.planning.layers import Layer, layers_of_dataset, layers_of_variant, resolved
 from study.planning.unused import check_unused
 
+MAX_RUNS = 100_000  # of a study
+
 
 @dataclass(frozen=True, order=True)
 class Run:
@@ -61,11 +63,32 @@ class Study:
 
     def check(self) -> None:
         """Raise ConfigError, one line, unless every config of the study can be built."""
+        self._check_number()
+        self._check_logs()
         for dataset in self.datasets:
             self.evaluate_config(dataset)
             self.probe_config(dataset)
         for dataset, variant in self.pairs:
-            self._configs_of(dataset, variant)
+            self.configs(dataset, variant)
+
+    def _check_number(self) -> None:
+        number = sum(len(self.seeds(dataset)) for dataset, _ in self.pairs)
+        if number > MAX_RUNS:
+            raise ConfigError(
+                f"{number:,} runs; at most {MAX_RUNS:,} can be", place=f"studies.{self.name}"
+            )
+
+    def _check_logs(self) -> None:
+        """The logs of a run are named DATASET-VARIANT-seedN.log."""
+        others: dict[str, tuple[str, str]] = {}
+        for dataset, variant in self.pairs:
+            other = others.setdefault(f"{dataset}-{variant}".lower(), (dataset, variant))
+            if other != (dataset, variant):
+                raise ConfigError(
+                    f"variant {other[1]} on {other[0]} and variant {variant} on {dataset} would "
+                    "write the same logs; rename one",
+                    place=f"studies.{self.name}",
+                )
 
     @property
     def datasets(self) -> list[str]:
@@ -106,6 +129,10 @@ class Study:
             }
         )
 
+    def variants(self, dataset: str) -> list[str]:
+        """The variants of the runs on a dataset; sorted."""
+        return [variant for name, variant in self.pairs if name == dataset]
+
     @cached_property
     def runs(self) -> list[Run]:
         """Every run once; sorted."""
@@ -113,7 +140,7 @@ class Study:
 
     def run_config(self, run: Run) -> RunConfig:
         """The run's fully resolved config; raises ConfigError, one line, if it cannot work."""
-        model, train = self._configs_of(run.dataset, run.variant)
+        model, train = self.configs(run.dataset, run.variant)
         return RunConfig(
             dataset=run.dataset,
             variant=run.variant,
@@ -133,7 +160,7 @@ class Study:
         layers = layers_of_dataset(self.file, self.name, dataset)
         return resolved(ProbeConfig, "probe", layers, f"{dataset} in study {self.name}")
 
-    def _configs_of(self, dataset: str, variant: str) -> tuple[ModelConfig, TrainConfig]:
+    def configs(self, dataset: str, variant: str) -> tuple[ModelConfig, TrainConfig]:
         """What all seeds share, resolved once."""
         pair = dataset, variant
         if pair not in self._configs:
