@@ -32,8 +32,7 @@ class Bernoulli(nn.Module):
 
 
 class DiscretisedLogistics(nn.Module):
-    """A mixture of discretised logistics over grey pixels, or RGB ones with green and blue
-    given the channels before.
+    """A mixture of discretised logistics over grey or RGB pixels, green given red, blue given both.
 
     The parameters, the order of channels and the branch at a probability of 1e-5 are PixelCNN++'s
     and VDVAE's: below it the density at the centre times the width of a bin stands for the

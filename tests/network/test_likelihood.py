@@ -138,7 +138,7 @@ def test_grey_samples_follow_the_likelihood() -> None:
         likelihood.out_conv.weight.zero_()
         out = [np.log(0.25), np.log(0.75), *means, *log_scales]
         likelihood.out_conv.bias.copy_(torch.tensor(out))
-        drawn = likelihood.decode(torch.zeros(1, 8, 700, 700), torch.Generator().manual_seed(0))
+        drawn = likelihood.decode(torch.zeros(1, 8, 700, 700), [torch.Generator().manual_seed(0)])
     assert drawn.shape == (1, 1, 700, 700)
     pmf = np.array([0.25, 0.75]) @ logistic_masses_at(means, np.exp(log_scales))
     found = np.bincount(drawn.ravel(), minlength=256) / drawn.numel()

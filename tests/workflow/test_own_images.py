@@ -85,11 +85,13 @@ def succeed(project: Project) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_what_is_missing_is_one_line_below_nothing_else(project: Project) -> None:
-    result = project.snakemake(
-        "--show-failed-logs", "data/portraits/dataset.json", study="photographs"
-    )
+def test_what_is_missing_is_one_line(project: Project) -> None:
+    result = project.snakemake("--dry-run", study="photographs")
     assert result.returncode == 1
+    (line,) = [line for line in (result.stdout + result.stderr).splitlines() if "error" in line]
+    assert "data/raw/portraits.zip" in line
+    (project.directory / "data/raw/portraits").mkdir(parents=True)
+    arrays = "data/portraits/dataset.json"
+    assert project.snakemake("--show-failed-logs", arrays, study="photographs").returncode == 1
     log = (project.directory / "data/logs/preprocess-portraits.log").read_text()
-    assert log.startswith("error: unknown dataset 'portraits'")
-    assert log.count("\n") == 1
+    assert log == "error: data/raw/portraits: no images\n"
