@@ -21,7 +21,7 @@ from tabulate import tabulate
 
 from model.config import ModelConfig
 from model.network.hvae import HVAE
-from model.randomness import Purpose, make_generator
+from model.randomness import Purpose, image_generators, make_generator
 from model.training.provenance import describe, peak_memory_bytes
 from study.planning.study import Run, Study
 
@@ -46,8 +46,9 @@ def build(config: ModelConfig, device: torch.device) -> HVAE:
 
 def step(model: HVAE, images: torch.Tensor) -> float:
     """Seconds of a forward and a backward pass."""
-    noise_of = make_generator(0, Purpose.TRAINING_NOISE, device=images.device)
-    noise = model.draw_noise(len(images), noise_of)
+    noise = model.draw_noise(
+        image_generators(0, Purpose.TRAINING_NOISE, images=range(len(images)), device=images.device)
+    )
     is_cuda = images.device.type == "cuda"
     if is_cuda:
         torch.cuda.synchronize()

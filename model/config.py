@@ -1,37 +1,28 @@
-"""Every hyperparameter, once: frozen dataclasses that check themselves, and the config's hash.
+"""Every hyperparameter, once: frozen dataclasses that check themselves.
 
 This file imports no torch, so that a dry run of thousands of runs stays fast.  Fields without a
-default must be given; fields with one are options, and an option at its default is no part of the
-hash: adding an option to the code never retrains a finished run.
+default must be given; fields with one are options, whose default is what the code did before they
+were added (run_config.py says why).
 """
 
 import ast
-import dataclasses
-import hashlib
 import inspect
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field
 
-from model.definitions import DEFINITIONS
 from model.limits import Between, Channels, Count, Positive, check_ranges
 from model.network import layout
 from model.network.pooling import check_pooling
 from model.network.resolutions import single_resolution
 from model.network.sharing import repeat
-from model.validation import NO_OTHER_KEYS, validated
+from model.validation import NO_OTHER_KEYS
 from model.validation import ConfigError as ConfigError  # where every command looks for it
-
-# The C dumper gives the same text as yaml.SafeDumper, ten times as fast; not every PyYAML has it.
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 MAX_IMAGE_VALUES = 2**24
 MAX_LATENT_CHANNELS = 2**16
@@ -306,82 +297,6 @@ class ProbeConfig:
         if not self.temperatures or list(self.temperatures) != sorted(set(self.temperatures)):
             found = ", ".join(map(str, self.temperatures)) or "none"
             raise ConfigError(f"must be one number or more, ascending, not {found}", "temperatures")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """One run, fully resolved: what `results/{study}/runs/{run}/config.yaml` holds."""
-
-    __pydantic_config__ = NO_OTHER_KEYS
-
-    dataset: str
-    variant: str
-    seed: int
-    definitions: int  # the version of what its numbers mean (definitions.py)
-    model: ModelConfig
-    train: TrainConfig
-
-    def __post_init__(self) -> None:
-        if self.definitions != DEFINITIONS:
-            raise ConfigError(
-                f"the run is of version {self.definitions}, and this code computes version "
-                f"{DEFINITIONS} (model/definitions.py); snakemake makes it again",
-                "definitions",
-            )
-
-    @classmethod
-    def load(cls, path: Path) -> "RunConfig":
-        """Read a run's config.yaml; raises ConfigError, one line, for unknown or missing keys."""
-        try:
-            return validated(cls, yaml.safe_load(path.read_text()))
-        except (OSError, ConfigError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
-
-    def dump(self) -> str:
-        """The YAML text of this run, without the options that are at their default.
-
-        So an option that is added to the code changes no file of a run that does not use it, and
-        no job of such a run starts again.
-        """
-        text: str = yaml.dump(_plain(self), Dumper=_Dumper, sort_keys=False)
-        return text
-
-    @property
-    def hash(self) -> str:
-        """Identifies the result: equal hash, equal weights."""
-        return self._digest(without=())
-
-    @property
-    def hash_without_length(self) -> str:
-        """Identifies the trajectory: a longer `iterations` continues it."""
-        return self._digest(without=("iterations",))
-
-    def _digest(self, without: tuple[str, ...]) -> str:
-        content = {
-            "dataset": self.dataset,
-            "seed": self.seed,
-            "definitions": self.definitions,
-            "model": _hashed_fields(self.model),
-            "train": {k: v for k, v in _hashed_fields(self.train).items() if k not in without},
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _hashed_fields(config: Any) -> dict[str, Any]:
-    """The fields that can change a result and are not at their default."""
-    return {
-        f.name: getattr(config, f.name)
-        for f in dataclasses.fields(config)
-        if f.metadata.get("affects_result", True) and getattr(config, f.name) != f.default
-    }
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses and tuples as the dicts and lists that YAML and JSON know; no defaults."""
-    if dataclasses.is_dataclass(value):
-        fields = [(f, getattr(value, f.name)) for f in dataclasses.fields(value)]
-        return {f.name: _plain(content) for f, content in fields if content != f.default}
-    return list(value) if isinstance(value, tuple) else value
 
 
 @contextmanager

@@ -9,6 +9,8 @@ with those of a newer one.
    both), Fourier exponents at the Nyquist limit are refused, blocks without a residual path start
    with scales that keep the activations' size, `skip: mirror` leaves no encoder block unseen, the
    gradient of a KL beyond e^80 has the right sign, and an infinite gradient norm is always skipped.
+3. Noise and binarisation are drawn for each image from (seed, purpose, step or sample, index of the
+   image), before for a whole batch: other numbers from the same distributions.
 """
 
-DEFINITIONS = 2
+DEFINITIONS = 3

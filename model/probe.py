@@ -8,11 +8,9 @@ covers.
 import argparse
 import sys
 
-import numpy as np
-
 from model.config import ProbeConfig
-from model.files import atomic_write
 from model.measurement.command import load_run, measure, parser, write_tables
+from model.measurement.kept_samples import write_samples
 from model.measurement.trained import Probe
 from model.network.likelihood import covered_pixels
 
@@ -25,9 +23,8 @@ def probe(options: argparse.Namespace) -> None:
     run = load_run(options)
     probe = Probe(run, config)
     write_tables("probe", probe, options.run_dir)
-    with atomic_write(options.run_dir / "samples.npy") as temporary:
-        kept = covered_pixels(probe.samples[:, :SAMPLES_KEPT], run.config.model)
-        np.save(temporary, kept.numpy())
+    kept = covered_pixels(probe.samples[:, :SAMPLES_KEPT], run.config.model)
+    write_samples(options.run_dir / "samples.npy", kept.numpy())
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,7 +14,8 @@ from model.measurement.samples import image_grid, sample_rows
 def sample(options: argparse.Namespace) -> None:
     """Draw samples and write them."""
     run = load_run(options)
-    rows = sample_rows(run.model, options.temperatures, options.columns, run.config.seed)
+    columns = range(options.columns)
+    rows = sample_rows(run.model, options.temperatures, columns, run.config.seed)
     with atomic_write(options.run_dir / "samples.png") as temporary:
         image_grid(rows, options.magnification).save(temporary)
 

@@ -1,5 +1,6 @@
 """Tables: parquet files whose columns are described once, beside the code that makes their rows."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.files import atomic_write
+from model.files import AGAIN, atomic_write
 
 if TYPE_CHECKING:  # takes long to import, and most tables do without
     import pandas as pd
+
+
+# A file's metadata hold the sha256 of the file with zeros in its place: Parquet's own checksums are
+# of the data only, not of the metadata.  The two bytes are a text's type and its length, 64.
+_DIGEST = "file_sha256"
+_PLACE = _DIGEST.encode() + b"\x18\x40"
+_NO_DIGEST = b"0" * 64
 
 
 class ResultError(ValueError):
@@ -27,7 +35,7 @@ def column(name: str, arrow_type: pa.DataType, description: str, unit: str = "")
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One kind of parquet file: its columns, and how it is written and read."""
+    """One kind of parquet file: its columns, and how it is written."""
 
     name: str  # of its files: {name}.parquet
     row: str  # what a row stands for: "applied block"
@@ -59,22 +67,6 @@ class Table:
         metadata = {**metadata_of(self.schema), **(about or {})}
         write_parquet(table.cast(self.schema).replace_schema_metadata(metadata), path)
 
-    def read(self, path: Path, remedy: str) -> pa.Table:
-        """Read such a file; raises ResultError that ends with `remedy`, what the user is to do."""
-        if not path.is_file():
-            raise ResultError(f"{path} is missing; {remedy}")
-        try:
-            table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
-            raise ResultError(f"{path}: {str(error).splitlines()[0]}; {remedy}") from None
-        found, about = metadata_of(table), metadata_of(self.schema)
-        for key, value in about.items():
-            if found.get(key) != value:
-                raise ResultError(f"{path}: its {key} is {found.get(key)}, not {value}; {remedy}")
-        if missing := [name for name in self.schema.names if name not in table.column_names]:
-            raise ResultError(f"{path}: column {missing[0]} is missing; {remedy}")
-        return table.select(self.schema.names)
-
 
 def metadata_of(table: pa.Table | pa.Schema) -> dict[str, str]:
     """The key-value metadata of a table's file, or of a schema."""
@@ -83,6 +75,48 @@ def metadata_of(table: pa.Table | pa.Schema) -> dict[str, str]:
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a table atomically; equal tables give equal bytes."""
+    """Write a table atomically, with a digest of the file in it; equal tables give equal bytes."""
     with atomic_write(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        with pq.ParquetWriter(
+            temporary, table.schema, compression="zstd", write_page_checksum=True
+        ) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({_DIGEST: _NO_DIGEST.decode()})
+        content = temporary.read_bytes()
+        digest = hashlib.sha256(content).hexdigest().encode()
+        before, after = content.rsplit(_PLACE + _NO_DIGEST, 1)
+        temporary.write_bytes(before + _PLACE + digest + after)
+
+
+def read_parquet(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
+    """Read what `write_parquet` wrote, every byte of it verified; raises ResultError, one line."""
+    content, columns = read_file(path), columns and list(columns)
+    before, place, rest = content.rpartition(_PLACE)
+    found, after = rest[: len(_NO_DIGEST)], rest[len(_NO_DIGEST) :]
+    # Before anything is parsed: a damaged length could ask for any amount of memory.
+    digest = hashlib.sha256(before + place + _NO_DIGEST + after).hexdigest().encode()
+    if not place or found != digest:
+        what = "not the bytes that were written" if place else "no table, or of an older version"
+        raise ResultError(f"{path}: {what}; {AGAIN}")
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        names = file.schema_arrow.names
+        if missing := [name for name in columns or () if name not in names]:
+            raise ResultError(f"{path}: column {missing[0]} is missing; {AGAIN}")
+        table = file.read(columns)
+    except (pa.ArrowException, OSError) as error:  # written by another version of Arrow
+        raise ResultError(f"{path}: {str(error).splitlines()[0]}; {AGAIN}") from None
+    about = metadata_of(table)
+    return table.replace_schema_metadata({k: v for k, v in about.items() if k != _DIGEST})
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a result; raises ResultError if it is missing, empty or no file."""
+    if not path.exists():
+        raise ResultError(f"{path} is missing; make it with snakemake")
+    if not path.is_file():
+        raise ResultError(f"{path} is no file; {AGAIN}")
+    content = path.read_bytes()
+    if not content:
+        raise ResultError(f"{path} is empty; {AGAIN}")
+    return content

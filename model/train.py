@@ -15,13 +15,15 @@ from pathlib import Path
 
 import torch
 
-from model.config import ConfigError, RunConfig
+from model.config import ConfigError
 from model.data.batches import TrainingBatches, held_out_images
+from model.data.dataset_info import load_info
 from model.data.sources import DataError
 from model.network.families import build_model
+from model.run_config import RunConfig
 from model.training.checkpoints import Checkpoints, OwnershipLost
 from model.training.loop import train
-from model.training.ranks import Ranks, launch
+from model.training.ranks import Ranks, end_with_launcher, launch
 from model.training.results import write_results
 from model.training.state import Training, resume
 from model.training.stop import StopFlag
@@ -33,11 +35,12 @@ def train_or_resume(
     run: RunConfig, options: argparse.Namespace, device: torch.device, ranks: Ranks, stop: StopFlag
 ) -> int:
     """Bring a run as far as it gets, write its results if that is the end; the exit code."""
+    info = load_info(options.data_dir, run.dataset)
     batches = TrainingBatches(options.data_dir, run)
     validation = held_out_images(options.data_dir, run, "valid")[: run.train.validation_images]
-    checkpoints = Checkpoints(options.run_dir / "state")
-    training = Training(run, build_model(run.model), device, ranks)
-    with ranks.writer_first():  # it sets damaged and old states aside
+    checkpoints = Checkpoints(options.run_dir / "state", run.identity(info.dataset_sha256))
+    training = Training(run, info.dataset_sha256, build_model(run.model), device, ranks)
+    with ranks.writer_first():  # it renames damaged states
         if ranks.is_writer:
             checkpoints.claim()
         resume(training, checkpoints)
@@ -52,7 +55,7 @@ def train_or_resume(
         return 128 + number
     if ranks.is_writer:
         checkpoints.check_ownership()
-        write_results(options.run_dir, training)
+        write_results(options.run_dir, training, info.raw_sha256)
     log.info("%s after %d steps", training.status, training.progress.step)
     return 0
 
@@ -65,10 +68,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each process")
     parser.add_argument("--checkpoint-minutes", type=float, default=10.0)
+    parser.add_argument(
+        "--ranks",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="LAUNCHER",
+        help="be one of the ranks of a run with gpus: N, whose launcher has this process id; by "
+        "hand: torchrun --nproc-per-node N -m model.train RUN_DIR --ranks",
+    )
     options = parser.parse_args(arguments)
     stop = StopFlag()
+    if options.ranks:
+        end_with_launcher(options.ranks)
     torch.set_num_threads(options.threads)
-    is_first = os.environ.get("RANK", "0") == "0"
+    is_rank = options.ranks is not None  # WORLD_SIZE may be there for other reasons
+    is_first = not is_rank or os.environ.get("RANK", "0") == "0"
     logging.basicConfig(
         level=logging.INFO if is_first else logging.ERROR,
         format="%(asctime)s %(message)s",
@@ -76,10 +91,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         run = RunConfig.load(options.run_dir / "config.yaml")
-        if run.train.gpus > 1 and not Ranks.are_started():
+        if run.train.gpus > 1 and not is_rank:
             return launch(run.train.gpus, "model.train", arguments or sys.argv[1:])
         device = torch.device(options.device)
-        ranks = Ranks.join(device)
+        ranks = Ranks.join(device, run.train.gpus) if is_rank else Ranks()
         exit_code = train_or_resume(run, options, device, ranks, stop)
         ranks.leave()
     except (ConfigError, DataError, OwnershipLost, OSError) as error:

@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.config import ModelConfig, RunConfig, TrainConfig
+from model.config import ModelConfig, TrainConfig
 from model.definitions import DEFINITIONS
 from model.network.hvae import HVAE, HVAEOutput
+from model.run_config import RunConfig
 
 MULTIPLE_32 = {
     "encoder": "32x1,32d2,16x1,16d2,8x1,8d2,4x1,4d4,1x1",
@@ -44,7 +45,7 @@ def tiny_model(**differences: Any) -> HVAE:
 
 def posterior_pass(model: HVAE, images: Tensor, seed: int = 1) -> HVAEOutput:
     """A pass with noise drawn from the seed."""
-    return model(images, model.draw_noise(len(images), torch.Generator().manual_seed(seed)))
+    return model(images, model.draw_noise([torch.Generator().manual_seed(seed)] * len(images)))
 
 
 def tiny_run(

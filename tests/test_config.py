@@ -1,6 +1,7 @@
 """Run configs: reading, writing, and a hash that follows the result and nothing else."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from model.config import (
     EvaluateConfig,
     ModelConfig,
     ProbeConfig,
-    RunConfig,
     TrainConfig,
     descriptions,
 )
 from model.definitions import DEFINITIONS
+from model.run_config import RunConfig
 
 
 def test_a_run_config_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -50,15 +51,64 @@ def test_hash_follows_what_can_change_the_result(differences: dict[str, Any]) ->
     assert tiny_run(**differences).hash != tiny_run().hash
 
 
-def test_hash_without_length_ignores_iterations_only() -> None:
-    longer = tiny_run(train={"iterations": 99})
-    assert longer.hash_without_length == tiny_run().hash_without_length
-    assert tiny_run(seed=1).hash_without_length != tiny_run().hash_without_length
+def test_an_identity_is_of_settings_seed_and_data_but_not_of_the_length() -> None:
+    here = tiny_run().identity("data")
+    assert tiny_run(train={"iterations": 99}).identity("data") == here
+    assert tiny_run(train={"log_every": 3, "gpus": 2}).identity("data") == here
+    assert tiny_run(seed=1).identity("data") != here
+    assert tiny_run(model={"width": 16}).identity("data") != here
+    assert tiny_run().identity("other data") != here
+
+
+def test_settings_hold_every_field_and_make_the_same_run() -> None:
+    run = tiny_run(model={"skip": "mirror"}, train={"betas": (0.9, 0.99)})
+    settings = json.loads(json.dumps(run.settings))
+    assert RunConfig.of_settings(settings) == run
+    assert set(settings["model"]) == {f.name for f in dataclasses.fields(ModelConfig)}
+    assert set(settings["train"]) == {f.name for f in dataclasses.fields(TrainConfig)}
+
+
+def test_a_difference_names_the_setting_that_a_result_was_made_with() -> None:
+    run, settings = tiny_run(), tiny_run(train={"iterations": 99, "log_every": 2}).settings
+    assert run.difference(settings) is None
+    del settings["model"]["skip"]  # not there yet when that run was trained
+    assert run.difference(settings) is None
+    settings["model"]["skip"] = "mirror"
+    assert run.difference(settings) == "model.skip was mirror and is last"
+
+
+def test_defaults_are_those_that_results_were_made_with() -> None:
+    """A default is in no hash: whoever changes one raises DEFINITIONS, or adds a new option."""
+    defaults = {
+        field.name: field.default
+        for config in (ModelConfig, TrainConfig)
+        for field in dataclasses.fields(config)
+        if field.default is not dataclasses.MISSING
+    }
+    assert defaults == {
+        "zdim_multiple": 1,
+        "bottleneck_multiple": 0.25,
+        "num_mixtures": 10,
+        "no_bias_above": 64,
+        "likelihood_size": None,
+        "blocks": 1,
+        "repeats": 1,
+        "state_norm": "none",
+        "cell": "vdvae",
+        "residual_cells": True,
+        "skip": "last",
+        "resolutions": "multiple",
+        "fourier": "none",
+        "fourier_exponents": (5, 6),
+        "pooling": "average",
+        "gradient_checkpointing": False,
+        "gpus": 1,
+    }
 
 
 def test_hash_is_the_same_for_ever() -> None:
     """An option added with a default, or a field moved, must not retrain weeks of work."""
-    assert (DEFINITIONS, tiny_run().hash) == (2, "e526a7e0b8644c22")
+    assert (DEFINITIONS, tiny_run().hash) == (3, "6cc5d8a87f832505")
     model = tiny_run().model
     assert dataclasses.replace(model, repeats=1) == model
 
@@ -132,7 +182,7 @@ def test_the_fast_dumper_writes_what_the_plain_one_would(monkeypatch: pytest.Mon
     """Another text would start every run again."""
     run = tiny_run(model={"fourier_exponents": (1, 2)}, variant="yes", train={"weight_decay": 1e-5})
     text = run.dump()
-    monkeypatch.setattr("model.config._Dumper", yaml.SafeDumper)
+    monkeypatch.setattr("model.run_config._Dumper", yaml.SafeDumper)
     assert run.dump() == text
 
 

@@ -1,6 +1,7 @@
 """Trainings: as a user runs them, with the command and a folder, and without either."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,10 +13,10 @@ import torch
 from options import random_images
 from torch import Tensor
 
-from model.config import RunConfig
 from model.data.batches import TrainingBatches
 from model.network.families import build_model
 from model.network.generative_model import GenerativeModel
+from model.run_config import RunConfig
 from model.train import main
 from model.training.checkpoints import Checkpoints
 from model.training.loop import train as train_loop
@@ -23,6 +24,7 @@ from model.training.ranks import Ranks
 from model.training.state import Training, resume
 
 ROOT = Path(__file__).parents[1]
+DATA = "digest of the data"
 
 
 def run_dir(parent: Path, run: RunConfig, name: str = "run") -> Path:
@@ -46,11 +48,11 @@ def before_step(monkeypatch: Any, step: int, action: Callable[[], None]) -> None
     batch_at = TrainingBatches.at
     waiting = [step]
 
-    def at(self: TrainingBatches, step: int) -> Tensor:
+    def at(self: TrainingBatches, step: int, share: range | None = None) -> Tensor:
         if step in waiting:
             waiting.clear()
             action()
-        return batch_at(self, step)
+        return batch_at(self, step, share)
 
     monkeypatch.setattr(TrainingBatches, "at", at)
 
@@ -79,10 +81,11 @@ class RandomBatches:
         self.stop_after = stop_after
         self.stop = NoSignal()
 
-    def at(self, step: int) -> Tensor:
+    def at(self, step: int, share: range) -> Tensor:
         if step + 1 == self.stop_after:
             self.stop.signal = signal.SIGTERM
-        return random_images(self.run.model, self.run.train.batch_size, seed=step)
+        images = random_images(self.run.model, self.run.train.batch_size, seed=step)
+        return images[share.start : share.stop]
 
 
 def train_on_noise(
@@ -95,8 +98,8 @@ def train_on_noise(
 ) -> Training:
     """Train in this process, from where the state in a folder stands, without data or command."""
     ranks = ranks or Ranks()
-    training = Training(run, build(run.model), torch.device("cpu"), ranks)
-    checkpoints = Checkpoints(directory)
+    training = Training(run, DATA, build(run.model), torch.device("cpu"), ranks)
+    checkpoints = Checkpoints(directory, run.identity(DATA))
     if ranks.is_writer:
         checkpoints.claim()
     resume(training, checkpoints)
@@ -114,10 +117,15 @@ def command(directory: Path, data_dir: Path, *options: str) -> list[str]:
 class Process:
     """A training in a process of its own, whose log can be followed."""
 
-    def __init__(self, directory: Path, data_dir: Path, *options: str) -> None:
+    def __init__(self, directory: Path, data_dir: Path, *options: str, **environment: str) -> None:
         self._process = subprocess.Popen(
-            command(directory, data_dir, *options), cwd=ROOT, stderr=subprocess.PIPE, text=True
+            command(directory, data_dir, *options),
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        self.pid = self._process.pid
         self.send_signal = self._process.send_signal
 
     def wait_for_step(self, step: int) -> None:
@@ -140,12 +148,12 @@ def assert_same_result(first: Path, second: Path) -> None:
 
 
 def assert_same_state(first: Any, second: Any) -> None:
-    """Two states of a training bit for bit, but for times and the number of resumes."""
+    """Two states of a training bit for bit, but for when and where it ran."""
     if isinstance(first, Tensor):
         assert torch.equal(first, second)
     elif isinstance(first, dict):
         assert list(first) == list(second)
-        for key in set(first) - {"wall_seconds", "started", "resumes"}:
+        for key in set(first) - {"segments"}:
             assert_same_state(first[key], second[key])
     elif isinstance(first, list):
         assert len(first) == len(second)

@@ -15,9 +15,10 @@ from options import OPTIONS
 from torch import Tensor
 from trainings import train_on_noise
 
-from model.config import ModelConfig, RunConfig
+from model.config import ModelConfig
 from model.network.families import build_model
 from model.network.generative_model import GenerativeModel
+from model.run_config import RunConfig
 from model.training.ranks import Ranks
 
 
@@ -39,7 +40,7 @@ def weights_of(options: dict[str, Any], ranks: Ranks) -> dict[str, Tensor]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    ranks = Ranks.join(torch.device("cpu"))
+    ranks = Ranks.join(torch.device("cpu"), 2)
     weights = {name: weights_of(options, ranks) for name, options in OPTIONS.items()}
     if ranks.is_writer:
         torch.save(weights, sys.argv[1])

@@ -1,20 +1,29 @@
 """Files as trainings, evaluations and the workflow leave them, written without training."""
 
+import hashlib
 import json
 from math import log
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import yaml
 from examples import BINARY, MULTIPLE_32, RGB
 
-from model.config import ModelConfig, RunConfig, TrainConfig
+from model.config import ModelConfig, TrainConfig
 from model.definitions import DEFINITIONS
+from model.measurement.block_norms import TABLE as BLOCK_NORMS
 from model.measurement.bounds import TABLE as TEST
+from model.measurement.instability import TABLE as INSTABILITY
+from model.measurement.kept_samples import write_samples
+from model.run_config import RunConfig
 from model.training.history import TABLE as HISTORY
 from study.__main__ import main
+from study.planning.ablation import Ablation
+from study.registry import ABLATION_OUTPUTS
+from study.results import StudyResults
 
 DATASETS: dict[str, dict[str, Any]] = {
     "digits": {
@@ -69,6 +78,9 @@ def write_run(
     dataset_version: str = "scikit-learn-1",
     started: str = "2026-01-01T00:00:00+00:00",
     host: str = "node1",
+    dataset_sha256: str = "d1" * 32,
+    training_code: tuple[str, ...] = ("c0de" * 4, "c0de" * 4),  # of each segment
+    evaluation_code: str = "e7a1" * 4,
     config: RunConfig | None = None,
     **differences: Any,
 ) -> Path:
@@ -93,35 +105,64 @@ def write_run(
     training = {
         "status": status,
         "config_hash": config.hash,
+        "dataset_sha256": dataset_sha256,
+        "code_digest": training_code[-1],
         "step": steps[-1],
         "num_parameters": num_parameters,
         "stochastic_depth": model.stochastic_depth,
         "num_latents": model.num_latents,
         "skipped_updates": 3 + seed,
         "nonfinite_losses": 0,
-        "resumes": 1,
-        "git_commit": None,
-        "git_dirty": None,
-        "versions": {"python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.0", "cuda": None},
-        "device": "CPU",
-        "host": host,
-        "threads": 2,
+        "resumes": len(training_code) - 1,
         "started": started,
         "wall_seconds": 12.5,
         "gpu_hours": 0.0,
         "peak_memory_bytes": 2**30,
+        "settings": config.settings,
+        "segments": [
+            {
+                "started": started,
+                "host": host,
+                "device": "CPU",
+                "ranks": 1,
+                "gpus": 0,
+                "threads": 2,
+                "git_commit": None,
+                "git_dirty": None,
+                "code_digest": digest,
+                "versions": {"python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.0", "cuda": None},
+                "first_step": 100 * index,
+                "last_step": 100 if index + 1 < len(training_code) else steps[-1],
+                "seconds": 12.5 / len(training_code),
+                "peak_memory_bytes": 2**30,
+            }
+            for index, digest in enumerate(training_code)
+        ],
     }
+    identity = {"config_hash": config.hash, "dataset_sha256": dataset_sha256}
+    history = directory / "history.parquet"
+    about = {**identity, "code_digest": training_code[-1]}
+    _write_history(history, list(steps), nll_nats, random, about, diverges=status == "diverged")
+    training["sha256"] = {history.name: hashlib.sha256(history.read_bytes()).hexdigest()}
     (directory / "train.json").write_text(json.dumps(training))
-    diverges = status == "diverged"
-    _write_history(directory, list(steps), nll_nats, random, config.hash, diverges=diverges)
-    _write_test(
-        directory, config, nll_nats, random, num_images, importance_samples, dataset_version
-    )
+    about = {
+        **identity,
+        "code_digest": evaluation_code,
+        "dataset_version": dataset_version,
+        "importance_samples": str(importance_samples),
+    }
+    _write_test(directory, config, nll_nats, random, num_images, about)
     return directory
 
 
 def _write_history(
-    directory: Path, steps: list[int], nll_nats: float, random: Any, hash_: str, *, diverges: bool
+    path: Path,
+    steps: list[int],
+    nll_nats: float,
+    random: Any,
+    about: dict[str, str],
+    *,
+    diverges: bool,
 ) -> None:
     noise = 0.002 * random.normal(size=len(steps))
     nll = nll_nats * (1 + 2 * np.exp(-np.array(steps) / 150) + noise)
@@ -142,7 +183,7 @@ def _write_history(
         for step, value in zip(steps, nll, strict=True)
         for split, weights, shift in [("train", "raw", 1.0), ("valid", "ema", 0.0)]
     ]
-    HISTORY.write(HISTORY.of_rows(rows), directory / "history.parquet", {"config_hash": hash_})
+    HISTORY.write(HISTORY.of_rows(rows), path, about)
 
 
 def _write_test(
@@ -151,8 +192,7 @@ def _write_test(
     nll_nats: float,
     random: Any,
     num_images: int,
-    importance_samples: int,
-    dataset_version: str,
+    about: dict[str, str],
 ) -> None:
     depth = config.model.stochastic_depth
     noise = random.normal(size=num_images)
@@ -170,12 +210,39 @@ def _write_test(
             "rate_per_layer_nats": pa.array(rates.tolist(), pa.list_(pa.float32())),
         }
     )
-    metadata = {
-        "dataset_version": dataset_version,
-        "importance_samples": str(importance_samples),
-        "config_hash": config.hash,
-    }
-    TEST.write(table, directory / "test.parquet", metadata)
+    TEST.write(table, directory / "test.parquet", about)
+
+
+def write_probe(directory: Path, probe_code: str = "b10c" * 4) -> None:
+    """Write what a probe leaves in a run directory, of two temperatures."""
+    training = json.loads((directory / "train.json").read_text())
+    about = {name: training[name] for name in ("config_hash", "dataset_sha256")}
+    about["code_digest"] = probe_code
+    norms: list[dict[str, Any]] = [
+        {
+            **dict.fromkeys(BLOCK_NORMS.schema.names, 1),
+            "tower": tower,
+            "block": block,
+            "resolution": 4 * (1 + block),
+            "norm": 1.0 + block,
+        }
+        for tower in ("bottom-up", "top-down")
+        for block in range(2)
+    ]
+    BLOCK_NORMS.write(BLOCK_NORMS.of_rows(norms), directory / "block_norms.parquet", about)
+    energies: list[dict[str, Any]] = [
+        {
+            **dict.fromkeys(INSTABILITY.schema.names, 1),
+            "temperature": temperature,
+            "resolution": resolution,
+            "energy_samples": temperature,
+        }
+        for temperature in (0.5, 1.0)
+        for resolution in (4, 8)
+    ]
+    INSTABILITY.write(INSTABILITY.of_rows(energies), directory / "instability.parquet", about)
+    samples = np.random.default_rng(0).integers(0, 255, (2, 8, 1, 8, 8), np.uint8)
+    write_samples(directory / "samples.npy", samples)
 
 
 def write_tables(results: Path, study: str = "fake") -> Path:
@@ -201,10 +268,24 @@ def write_ablation(
         "title": "Weight sharing & 100 % more",
         "description": "Blocks applied r times.",
         "variants": variants,
+        "seeds": {dataset: _num_seeds(results, dataset) for dataset in variants},
         "source": source,
     }
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
+
+
+def _num_seeds(results: Path, dataset: str) -> int:
+    """How many seeds the variants of a dataset have, at least 1."""
+    seeds = (path.name.removeprefix("seed") for path in results.glob(f"runs/{dataset}/*/seed*"))
+    return 1 + max(map(int, seeds), default=0)
+
+
+def comparison_results(results: Path, ablation: Ablation, **frames: pd.DataFrame) -> StudyResults:
+    """What an ablation's comparison is made of; `frames` stand in for tables."""
+    names = ABLATION_OUTPUTS["comparison"].tables
+    read = StudyResults.of_runs(results, ablation.study, names, ablation.run_dirs(results))
+    return StudyResults({**read.tables, **frames}, results / "runs")
 
 
 def write_output(results: Path, name: str = "sharing", output: str = "comparison") -> int:

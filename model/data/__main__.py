@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.data import sources
-from model.data.arrays import preprocess, preprocess_hint
-from model.data.datasets import DATASETS, SPLITS, Dataset, dataset_named
+from model.data.arrays import preprocess
+from model.data.dataset_info import SPLITS, preprocess_hint
+from model.data.datasets import DATASETS, Dataset, dataset_named
 from model.data.sources import DataError
 
 

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from model.data import sources
 from model.data.archives import Images
-from model.data.datasets import SPLITS, Dataset, Split
+from model.data.dataset_info import SPLITS, DatasetInfo, Split, load_info, preprocess_hint
+from model.data.datasets import Dataset
 from model.data.npy import NpyWriter
+from model.data.raw_digest import own_files_sha256
 from model.data.sources import DataError, sha256_of
-from model.files import atomic_write, remove_unfinished
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetInfo:
-    """A preprocessed dataset, as `dataset.json` describes it; every table row cites from here."""
-
-    name: str
-    version: str
-    source: str
-    licence: str
-    split_description: str
-    image_size: int  # height = width, pixels
-    image_channels: int
-    num_images: dict[Split, int]
-    sha256: dict[Split, str]  # of the bytes of each .npy file
-    pixel_mean: float  # over all pixels and channels of train, in units of 0..255
-    pixel_std: float
-
+from model.files import atomic_write, write_text
 
 # --- preprocessing: arrays on disk -----------------------------------------------------------
 
@@ -47,6 +31,8 @@ def preprocess(dataset: Dataset, data_dir: str | Path) -> DatasetInfo:
     if dataset.raw is not None:
         sources.verify(dataset.raw, data_dir)
     folder = Path(data_dir) / dataset.name
+    # Before they are read: files that change meanwhile are noticed the next time.
+    own_sha256 = own_files_sha256(data_dir, dataset.name) if dataset.is_own else None
     _write_arrays(dataset, sources.raw_dir(data_dir, dataset.name), folder)
     arrays = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in SPLITS}
     _, height, width, image_channels = arrays["train"].shape
@@ -64,6 +50,7 @@ def preprocess(dataset: Dataset, data_dir: str | Path) -> DatasetInfo:
         sha256={split: sha256_of(folder / f"{split}.npy") for split in SPLITS},
         pixel_mean=pixel_mean,
         pixel_std=pixel_std,
+        raw_sha256=own_sha256,
     )
     with atomic_write(folder / "dataset.json") as temporary:
         temporary.write_text(json.dumps(asdict(info), indent=2) + "\n")
@@ -75,7 +62,6 @@ def _write_arrays(dataset: Dataset, raw: Path, folder: Path) -> None:
         with ExitStack() as files:
             writers = {}
             for split in SPLITS:
-                remove_unfinished(folder / f"{split}.npy")
                 temporary = renames.enter_context(atomic_write(folder / f"{split}.npy"))
                 writers[split] = files.enter_context(NpyWriter(temporary))
             for split, images in dataset.make(raw):
@@ -101,21 +87,10 @@ def pixel_moments(images: Images) -> tuple[float, float]:
 # --- loading ---------------------------------------------------------------------------------
 
 
-def load_info(data_dir: str | Path, dataset: str) -> DatasetInfo:
-    """Read `{data_dir}/{dataset}/dataset.json`; raise DataError if missing or unreadable."""
-    path = Path(data_dir) / dataset / "dataset.json"
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; {preprocess_hint(data_dir, dataset)}")
-    try:
-        return DatasetInfo(**json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: {error}; {preprocess_hint(data_dir, dataset)}") from error
-
-
 def load_images(data_dir: str | Path, dataset: str, split: Split) -> Images:
     """Map a split's array, uint8 [N, H, W, C], into memory read-only.
 
-    Raises DataError if it is missing, damaged, or differs from `dataset.json` in dtype or shape.
+    Raises DataError if it is missing, or differs from `dataset.json` in a byte.
     """
     info = load_info(data_dir, dataset)
     path = Path(data_dir) / dataset / f"{split}.npy"
@@ -132,9 +107,21 @@ def load_images(data_dir: str | Path, dataset: str, split: Split) -> Images:
             f"{path}: {images.dtype} {list(images.shape)}, "
             f"but dataset.json says uint8 {list(shape)}; {hint}"
         )
+    if not _is_verified(path, info.sha256[split]):
+        raise DataError(f"{path}: not the bytes whose sha256 is in dataset.json; {hint}")
     return images
 
 
-def preprocess_hint(data_dir: str | Path, dataset: str) -> str:
-    """What to do about arrays that are missing or damaged."""
-    return f"run `python -m model.data preprocess {dataset} --data-dir {data_dir}`"
+def _is_verified(path: Path, sha256: str) -> bool:
+    """Whether a file has this digest; a version of it, by size and time, is read once."""
+    stat = path.stat()
+    version = f"{stat.st_size} {stat.st_mtime_ns} {sha256}"
+    record = path.with_name(f"{path.name}.verified")
+    with suppress(OSError, UnicodeDecodeError):
+        if record.read_text() == version:
+            return True
+    if sha256_of(path) != sha256:
+        return False
+    with suppress(OSError):  # a folder that only its owner may write to
+        write_text(record, version)
+    return True

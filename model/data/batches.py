@@ -1,5 +1,6 @@
 """Images as the model sees them: which ones at which step, and how grey ones become binary."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -7,16 +8,19 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from model.config import ConfigError, RunConfig
+from model.config import ConfigError
 from model.data.arrays import load_images
-from model.randomness import Purpose, make_generator
+from model.randomness import Purpose, image_generators, make_generator
+from model.run_config import RunConfig
 
 HeldOut = Literal["valid", "test"]
 
 
-def binarise(images: Tensor, generator: Generator) -> Tensor:
+def binarise(images: Tensor, generators: Iterable[Generator]) -> Tensor:
     """Draw binary images: a pixel of intensity k is 1 with probability k / 255; uint8 to uint8."""
-    return (torch.rand(images.shape, generator=generator) * 255 < images).to(torch.uint8)
+    shape = images.shape[1:]
+    uniform = torch.stack([torch.rand(shape, generator=generator) for generator in generators])
+    return (uniform * 255 < images).to(torch.uint8)
 
 
 class TrainingBatches:
@@ -35,17 +39,22 @@ class TrainingBatches:
             )
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
-    def at(self, step: int) -> Tensor:
-        """The batch of one step, uint8 [B, C, H, W]; an epoch ends with its last whole batch."""
+    def at(self, step: int, share: range | None = None) -> Tensor:
+        """The batch of one step, uint8 [B, C, H, W]; an epoch ends with its last whole batch.
+
+        With `share`, only the images at those positions of the batch, which are the same ones.
+        """
+        share = range(self.batch_size) if share is None else share
         epoch, position = divmod(step, self.batches_per_epoch)
         if epoch != self._epoch:
             shuffle = make_generator(self.seed, Purpose.BATCH_ORDER, epoch)
             self._epoch = epoch
             self._order = torch.randperm(len(self.images), generator=shuffle).numpy()
-        chosen = self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        chosen = self._order[position * self.batch_size :][share.start : share.stop]
         images = _channels_first(self.images[chosen])
         if self.is_binary:
-            images = binarise(images, make_generator(self.seed, Purpose.BINARISATION, step))
+            generators = image_generators(self.seed, Purpose.BINARISATION, step, images=share)
+            images = binarise(images, generators)
         return images
 
 
@@ -54,7 +63,10 @@ def held_out_images(data_dir: Path, run: RunConfig, split: HeldOut) -> Tensor:
     images = _channels_first(_checked(load_images(data_dir, run.dataset, split), run))
     if run.model.likelihood == "bernoulli":
         position = {"valid": 0, "test": 1}[split]
-        images = binarise(images, make_generator(0, Purpose.HELD_OUT_BINARISATION, position))
+        generators = image_generators(
+            0, Purpose.HELD_OUT_BINARISATION, position, images=range(len(images))
+        )
+        images = binarise(images, generators)
     return images
 
 

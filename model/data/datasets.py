@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -28,11 +28,10 @@ from model.data.archives import (
     read_idx_images,
     tar_images,
 )
+from model.data.dataset_info import SPLITS, Split
 from model.data.sources import DataError, Source, raw_dir
 from model.validation import nearest
 
-Split = Literal["train", "valid", "test"]
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 # A dataset's images in the order of each split; the large ones never hold a whole split.
 Batches = Iterator[tuple[Split, Images]]
 
@@ -54,6 +53,7 @@ class Dataset:
     split_description: str
     make: Callable[[Path], Batches]  # from the folder of its verified raw files
     raw: Source | None = None  # None: nothing to fetch, embedded in a package or the user's own
+    is_own: bool = False  # made of a user's own files
 
 
 # --- making the images, one function per dataset ---------------------------------------------
@@ -337,4 +337,5 @@ def dataset_named(name: str, data_dir: str | Path) -> Dataset:
         split_description="folders train, valid and test; without valid, a tenth of train; "
         f"each permuted with seed {SPLIT_SEED}",
         make=make_own,
+        is_own=True,
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from model.files import atomic_write, remove_unfinished
+from model.files import atomic_write
 
 
 class DataError(Exception):
@@ -53,8 +53,6 @@ def fetch(source: Source, data_dir: str | Path, mirror: str | Path | None = None
     if a file cannot be had or is not the published one.
     """
     folder = raw_dir(data_dir, source.dataset)
-    for file in source.files:
-        remove_unfinished(folder / file.name)
     needed = [file for file in source.files if difference(folder / file.name, file)]
     if mirror is None:
         _download(needed, source, folder)

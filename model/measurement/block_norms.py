@@ -17,7 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from model.network.blocks import TopDownBlock
 from model.network.hvae import HVAE
 from model.network.layout import Block
-from model.randomness import Purpose, make_generator
+from model.randomness import Purpose, image_generators
 from model.table import Table, column
 
 if TYPE_CHECKING:
@@ -205,9 +205,11 @@ def block_rows(model: HVAE, images: Tensor, seed: int) -> list[dict[str, Any]]:
     whole = [batch for batch in batches if len(batch) == BATCH_SIZE]
     norms = []
     for index, batch in enumerate((whole or list(batches))[:NUM_BATCHES]):
-        # The noise of bounds.py: with its usual batches of 100 the pass is the same one.
-        noise_of = make_generator(seed, Purpose.TEST_NOISE, index, 0, device=device)
-        noise = model.draw_noise(len(batch), noise_of)
+        # The noise of the first pass of bounds.py.
+        indices = range(index * BATCH_SIZE, index * BATCH_SIZE + len(batch))
+        noise = model.draw_noise(
+            image_generators(seed, Purpose.TEST_NOISE, 0, images=indices, device=device)
+        )
         norms.append(block_norms(model, batch.to(device), noise))
     config = model.config
     return [

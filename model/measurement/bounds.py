@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from model.config import EvaluateConfig
 from model.network.generative_model import GenerativeModel
-from model.randomness import Purpose, make_generator
+from model.randomness import Purpose, image_generators
 from model.table import Table, column
 
 if TYPE_CHECKING:
@@ -67,18 +67,21 @@ def image_bounds(
     The importance-weighted bound is -log((1/K) sum_k w_k) over K passes (Burda et al. 2016),
     summed as a running log-sum-exp, so that memory does not grow with K; the first pass gives
     all the rest.
-    The noise of a batch depends on the seed and the batch's number alone.
+    The noise depends on the seed, the image's index and the sample's number alone.
     """
     device = model.device
     parts = []
     batches = images.split(config.batch_size)  # the last, incomplete one too
-    for index, batch in enumerate(tqdm(batches, unit="batch", disable=not progress)):
+    start = 0
+    for batch in tqdm(batches, unit="batch", disable=not progress):
+        indices = range(start, start + len(batch))
+        start = indices.stop
         batch = batch.to(device)
         encoded = model.encode(batch)
         log_sum = torch.full((len(batch),), -torch.inf, dtype=torch.float64)
         for sample in range(config.importance_samples):
             noise = model.draw_noise(
-                len(batch), make_generator(seed, Purpose.TEST_NOISE, index, sample, device=device)
+                image_generators(seed, Purpose.TEST_NOISE, sample, images=indices, device=device)
             )
             bound = model.posterior_pass(batch, encoded, noise)
             log_sum = log_sum.logaddexp(bound.log_weight_nats().double().cpu())

@@ -9,10 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
+from model.code_digest import code_digest
 from model.config import ConfigError
 from model.data.sources import DataError
 from model.measurement.trained import Evaluation, Probe, TrainedRun
 from model.run_tables import Command, module_of, written_by
+from model.table import ResultError
 
 
 def parser(prog: str, description: str | None) -> argparse.ArgumentParser:
@@ -26,7 +28,7 @@ def parser(prog: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def load_run(options: argparse.Namespace) -> TrainedRun:
-    """The run that the arguments name; raises ConfigError or OSError."""
+    """The run that the arguments name; raises ConfigError, ResultError or OSError."""
     return TrainedRun.load(options.run_dir, options.data_dir, torch.device(options.device))
 
 
@@ -35,7 +37,7 @@ def measure(options: argparse.Namespace, write: Callable[[argparse.Namespace], N
     torch.set_num_threads(options.threads)
     try:
         write(options)
-    except (ConfigError, DataError, OSError) as error:
+    except (ConfigError, DataError, ResultError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -50,6 +52,7 @@ def write_tables(
     for name in written_by(command):
         module = module_of(name)
         tables[name] = module.TABLE.of_rows(module.rows(measured))
-        about = {**measured.run.provenance, **settings}
+        code = code_digest("model.network.families", module.__name__)
+        about = {**measured.run.provenance, "code_digest": code, **settings}
         module.TABLE.write(tables[name], run_dir / f"{name}.parquet", about)
     return tables

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from model.config import ModelConfig, RunConfig
+from model.config import ModelConfig
 from model.data.batches import binarise
 from model.network.likelihood import covered_pixels
 from model.network.pooling import embed, pool
-from model.randomness import Purpose, make_generator
+from model.randomness import Purpose, image_generators
+from model.run_config import RunConfig
 from model.table import Table, column
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def temperature_rows(
     rows: list[dict[str, Any]] = []
     for temperature, images in zip(temperatures, samples, strict=True):
         if run.model.likelihood == "bernoulli":
-            images = binarise(images, make_generator(run.seed, Purpose.SAMPLING, 2))
+            generators = image_generators(run.seed, Purpose.SAMPLING, 2, images=range(len(images)))
+            images = binarise(images, generators)
         of_samples = statistics(images, run.model)
         rows += [
             {

@@ -1,32 +1,30 @@
 """Unconditional samples of a model over a row of temperatures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Generator, Tensor
 
 from model.network.generative_model import GenerativeModel
-from model.randomness import Purpose, make_generator
+from model.randomness import Purpose, image_generators
 
 BATCH_SIZE = 100  # images
 
 
 def sample_rows(
-    model: GenerativeModel, temperatures: Sequence[float], columns: int, seed: int, batch: int = 0
+    model: GenerativeModel, temperatures: Sequence[float], columns: range, seed: int
 ) -> Tensor:
     """Samples uint8 [rows, columns, C, H, W], one row per temperature, from one set of noise.
 
-    `batch` is the number of a batch: each has noise of its own.
+    `columns` are indices of samples: each has noise of its own.
     """
-    device = model.device
-    noise = model.draw_noise(
-        columns, make_generator(seed, Purpose.SAMPLING, 0, batch, device=device)
-    )
-    rows = []
-    for temperature in temperatures:
-        pixels_of = make_generator(seed, Purpose.SAMPLING, 1, batch, device=device)
-        rows.append(model.sample(noise, temperature, pixels_of).cpu())
+
+    def generators(draw: int) -> Iterator[Generator]:
+        return image_generators(seed, Purpose.SAMPLING, draw, images=columns, device=model.device)
+
+    noise = model.draw_noise(generators(0))
+    rows = [model.sample(noise, temperature, generators(1)).cpu() for temperature in temperatures]
     return torch.stack(rows)
 
 
@@ -37,11 +35,11 @@ def sample_images(
 
     Sample i has the same noise at every temperature.
     """
-    batches = torch.arange(num_samples).split(BATCH_SIZE)
+    samples = range(num_samples)
     return torch.cat(
         [
-            sample_rows(model, temperatures, len(batch), seed, index)
-            for index, batch in enumerate(batches)
+            sample_rows(model, temperatures, samples[start : start + BATCH_SIZE], seed)
+            for start in samples[::BATCH_SIZE]
         ],
         dim=1,
     )

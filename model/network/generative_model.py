@@ -3,7 +3,7 @@
 A family is an `nn.Module` with the methods of `GenerativeModel`, and a line in families.py.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import torch
@@ -38,7 +38,8 @@ class Bound(Protocol):
 class GenerativeModel(Protocol):
     """A model of 8-bit images uint8 [B, C, H, W] (binary ones hold 0 and 1) with latents.
 
-    It draws nothing random but from a generator that it is given.
+    It draws nothing random but from generators that it is given, and in training mode from
+    PyTorch's global ones, which layers such as dropout use.
     """
 
     @property
@@ -67,10 +68,10 @@ class GenerativeModel(Protocol):
     def initialise(self, generator: Generator, /) -> None:
         """Draw all weights."""
 
-    def draw_noise(self, num_images: int, generator: Generator, /) -> list[Tensor]:
-        """Draw the noise of one pass on the generator's device, as tensors [B, ...].
+    def draw_noise(self, generators: Iterable[Generator], /) -> list[Tensor]:
+        """Draw the noise of one pass on the generators' device, as tensors [B, ...].
 
-        Each tensor can be split along the images; the noise is the only randomness of a pass.
+        Each image's is drawn from its generator, before the next one is taken.
         """
 
     def __call__(self, images: Tensor, noise: Sequence[Tensor], /) -> Bound:
@@ -83,17 +84,19 @@ class GenerativeModel(Protocol):
         """The bound for a batch that is encoded already."""
 
     def sample(
-        self, noise: Sequence[Tensor], temperature: float, generator: Generator, /
+        self, noise: Sequence[Tensor], temperature: float, generators: Iterable[Generator], /
     ) -> Tensor:
         """Unconditional samples, uint8 [B, C, H, W] in 0 ... 255, one for each image of the noise.
 
-        `temperature` scales the sigma of every latent; the pixels are drawn with the generator.
+        `temperature` scales the sigma of every latent; an image's pixels come from its generator.
         """
 
     # The methods of nn.Module that are needed, since a Protocol cannot inherit from it.
     def parameters(self) -> Iterator[nn.Parameter]: ...
+    def buffers(self) -> Iterator[Tensor]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> Any: ...
     def requires_grad_(self, requires_grad: bool, /) -> Self: ...
     def to(self, device: torch.device, /) -> Self: ...
+    def train(self) -> Self: ...
     def eval(self) -> Self: ...

@@ -196,20 +196,23 @@ class HVAE(nn.Module):
         """Whether no top-down block sees the outputs of the last bottom-up blocks (skip.py)."""
         return max(self.top_down.sources) < len(self.bottom_up.applied_blocks)
 
-    def draw_noise(self, num_images: int, generator: Generator) -> list[Tensor]:
+    def draw_noise(self, generators: Iterable[Generator]) -> list[Tensor]:
         """Standard normal noise of one pass: a tensor [B, zdim, r, r] per stochastic layer."""
         shapes = [
-            (num_images, block.zdim, block.resolution, block.resolution)
+            (block.zdim, block.resolution, block.resolution)
             for block in self.top_down.applied_blocks
         ]
         sizes = [torch.Size(shape).numel() for shape in shapes]
-        flat = torch.randn(
-            sum(sizes),
-            generator=generator,
-            device=generator.device,
-            dtype=self.top_down.gain.dtype,
+        dtype = self.top_down.gain.dtype
+        rows = torch.stack(
+            [
+                torch.randn(sum(sizes), generator=generator, device=generator.device, dtype=dtype)
+                for generator in generators
+            ]
         )
-        return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
+        # Contiguous, as a tensor of its own would be.
+        parts = [part.contiguous() for part in rows.split(sizes, dim=1)]
+        return [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def forward(self, images: Tensor, noise: Sequence[Tensor]) -> HVAEOutput:
         """Posterior pass over images uint8 [B, C, H, W], with the noise of `draw_noise`."""
@@ -237,9 +240,11 @@ class HVAE(nn.Module):
         )
 
     @torch.inference_mode()
-    def sample(self, noise: Sequence[Tensor], temperature: float, generator: Generator) -> Tensor:
+    def sample(
+        self, noise: Sequence[Tensor], temperature: float, generators: Iterable[Generator]
+    ) -> Tensor:
         """Unconditional samples, uint8 [B, C, H, W] in 0 ... 255, of the noise of `draw_noise`.
 
-        `temperature` scales the prior's sigma in every layer; the generator draws the pixels.
+        `temperature` scales the prior's sigma in every layer; the generators draw the pixels.
         """
-        return self.likelihood.decode(self.top_down.generate(noise, temperature), generator)
+        return self.likelihood.decode(self.top_down.generate(noise, temperature), generators)

@@ -1,5 +1,6 @@
 """The likelihoods p(x | z): Bernoulli, and a mixture of discretised logistics (PixelCNN++)."""
 
+from collections.abc import Iterable, Sequence
 from math import log
 
 import torch
@@ -25,7 +26,7 @@ class Bernoulli(nn.Module):
         targets = covered_pixels(images, self.config).to(logits.dtype)
         return binary_cross_entropy_with_logits(logits, targets, reduction="none").sum((1, 2, 3))
 
-    def decode(self, features: Tensor, generator: Generator) -> Tensor:
+    def decode(self, features: Tensor, generators: Iterable[Generator]) -> Tensor:
         """Images to look at, uint8 [B, C, H, W] in 0 ... 255: the probability of a white pixel."""
         return (self.out_conv(features).sigmoid() * 255).round().to(torch.uint8)
 
@@ -74,7 +75,7 @@ class DiscretisedLogistics(nn.Module):
         log_probs = _discretised_logistic(x, means, log_scales).sum(dim=1)  # [B, M, H, W]
         return -torch.logsumexp(log_probs + logits.log_softmax(dim=1), dim=1).sum((1, 2))
 
-    def decode(self, features: Tensor, generator: Generator) -> Tensor:
+    def decode(self, features: Tensor, generators: Iterable[Generator]) -> Tensor:
         """Images drawn from the likelihood, uint8 [B, 3, H, W] in 0 ... 255.
 
         A logistic variable rounded to the nearest level is the level whose bin it falls in; the
@@ -82,12 +83,13 @@ class DiscretisedLogistics(nn.Module):
         both rounded: `distortion_nats` conditions on 8-bit values.
         """
         logits, means, log_scales, coefficients = self._mixture(features)
-        gumbel = -(-_uniform(logits, generator).log()).log()
+        uniform = _uniform([logits.shape[1:], means[:, :, 0].shape[1:]], generators)
+        gumbel = -(-uniform[0].log()).log()
         chosen = (logits + gumbel).argmax(dim=1)[:, None, None].expand(-1, 3, 1, -1, -1)
         mean, log_scale, coefficient = (
             parameter.gather(2, chosen)[:, :, 0] for parameter in (means, log_scales, coefficients)
         )
-        u = _uniform(mean, generator)
+        u = uniform[1]
         x = mean + log_scale.exp() * (u.log() - (-u).log1p())
         red = _level(x[:, 0])
         green = _level(x[:, 1] + coefficient[:, 0] * _scaled(red))
@@ -107,9 +109,12 @@ def _level(x: Tensor) -> Tensor:
     return (x * 127.5 + 127.5).round().clamp(0, 255)
 
 
-def _uniform(like: Tensor, generator: Generator) -> Tensor:
-    """Uniform in (0, 1), of a tensor's shape; `rand` gives multiples of 2^-24, 0 among them."""
-    return torch.rand(like.shape, generator=generator, device=like.device).clamp(min=2**-25)
+def _uniform(shapes: Sequence[torch.Size], generators: Iterable[Generator]) -> list[Tensor]:
+    """Uniform in (0, 1), tensors [B, ...]; `rand` gives multiples of 2^-24, 0 among them."""
+    sizes = [shape.numel() for shape in shapes]
+    rows = [torch.rand(sum(sizes), generator=of, device=of.device) for of in generators]
+    parts = torch.stack(rows).clamp(min=2**-25).split(sizes, dim=1)
+    return [part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _discretised_logistic(x: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:

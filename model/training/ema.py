@@ -8,12 +8,12 @@ from model.network.generative_model import GenerativeModel
 
 
 class Ema:
-    """A copy of a model whose weights follow the model's."""
+    """A copy of a model whose weights follow the model's; it is in evaluation mode."""
 
     def __init__(self, model: GenerativeModel, rate: float) -> None:
         self.rate = rate
         self.updates = 0
-        self.model = deepcopy(model).requires_grad_(False)
+        self.model = deepcopy(model).requires_grad_(False).eval()
 
     @torch.no_grad()
     def update(self, model: GenerativeModel) -> None:
@@ -24,4 +24,6 @@ class Ema:
         """
         rate = min(self.rate, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - rate)
+        for ours, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
+            ours.copy_(theirs)  # such as a layer's running mean, which is an average already
         self.updates += 1

@@ -1,23 +1,28 @@
 """The learning curve of a run: means over training batches, and validations."""
 
+from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import log
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
-from model.config import RunConfig
+from model.config import TrainConfig
 from model.network.generative_model import Bound
+from model.run_config import RunConfig
 from model.table import Table, column
+from model.training.learning_rate import learning_rate_at
 
 TABLE = Table(
     name="history",
     row="step and split",
     columns=[
         column("step", pa.int64(), "batches seen so far", "iterations"),
-        column("split", pa.string(), "train (mean since the row before) or valid"),
+        column("split", pa.string(), "train (mean over the last log_every steps) or valid"),
         column("weights", pa.string(), "weights that were measured: raw or ema"),
         column("nll_nats", pa.float64(), "one-sample bound on the NLL", "nats per image"),
         column("rate_nats", pa.float64(), "rate", "nats per image"),
@@ -28,6 +33,9 @@ TABLE = Table(
     ],
 )
 
+Row = dict[str, Any]
+Means = Sequence[float]  # NLL, rate and distortion in nats per image
+
 
 def sums(bound: Bound) -> Tensor:
     """The sums over a batch of its NLL, rate and distortion in nats [3], without gradients."""
@@ -36,17 +44,82 @@ def sums(bound: Bound) -> Tensor:
     ).detach()
 
 
-def row(
-    *,
+@dataclass
+class Curve:
+    """What a learning curve is made of: every step, and the validations.
+
+    Rows are made of it when they are needed, so that `log_every` may change on the way, and a
+    training that was lengthened has the rows of one that had this length from the start.
+    """
+
+    # Five numbers a step: NLL, rate, distortion, gradient norm, 1 for a skipped update.
+    steps: "array[float]" = field(default_factory=lambda: array("d"))
+    validations: list[Row] = field(default_factory=list)
+
+    def add_step(self, means: Means, gradient_norm: float, *, is_skipped: bool) -> None:
+        """Record a batch."""
+        self.steps.extend((*means, gradient_norm, float(is_skipped)))
+
+    def add_validation(
+        self, step: int, weights: Literal["raw", "ema"], means: Means, skipped_updates: int
+    ) -> Row:
+        """Record a validation after a step; its row."""
+        row = _row(step, "valid", weights, means, skipped_updates)
+        self.validations.append(row)
+        return row
+
+    def last_row(self, config: TrainConfig) -> Row:
+        """The row of the last `log_every` steps."""
+        numbers = self._numbers()
+        return _training_row(numbers, len(numbers), int(numbers[:, 4].sum()), config)
+
+    def rows(self, config: TrainConfig) -> list[Row]:
+        """The rows of the table, at the intervals that the config says, and at the end."""
+        numbers = self._numbers()
+        last, skipped = len(numbers), numbers[:, 4].cumsum()
+        training = [
+            _training_row(numbers, step, int(skipped[step - 1]), config)
+            for step in range(config.log_every, last + 1, config.log_every)
+        ]
+        validations = [
+            row
+            for row in self.validations
+            if row["step"] % config.validate_every == 0 or row["step"] == last
+        ]
+        return sorted([*training, *validations], key=lambda row: row["step"])  # stable
+
+    def state(self) -> dict[str, Any]:
+        """What `of_state` needs."""
+        steps = torch.from_numpy(self._numbers().copy())
+        return {"steps": steps, "validations": list(self.validations)}
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> "Curve":
+        """The curve whose `state()` this is."""
+        steps = array("d", state["steps"].numpy().tobytes())
+        return cls(steps, list(state["validations"]))
+
+    def _numbers(self) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+        # An array from which NumPy has a view cannot grow: views end with the call they are for.
+        numbers = np.frombuffer(self.steps) if self.steps else np.empty(0)
+        return numbers.reshape(-1, 5)
+
+
+def _training_row(numbers: Any, step: int, skipped_updates: int, config: TrainConfig) -> Row:
+    *means, gradient_norm, _ = numbers[step - config.log_every : step].mean(axis=0).tolist()
+    rate = learning_rate_at(step - 1, config)
+    return _row(step, "train", "raw", means, skipped_updates, gradient_norm, rate)
+
+
+def _row(
     step: int,
     split: Literal["train", "valid"],
     weights: Literal["raw", "ema"],
-    means: Sequence[float],
+    means: Means,
     skipped_updates: int,
     gradient_norm: float | None = None,
     learning_rate: float | None = None,
-) -> dict[str, Any]:
-    """A row of the table; `means` are the NLL, rate and distortion in nats per image."""
+) -> Row:
     nll, rate, distortion = means
     return {
         "step": step,
@@ -61,7 +134,7 @@ def row(
     }
 
 
-def line(row: dict[str, Any], run: RunConfig) -> str:
+def line(row: Row, run: RunConfig) -> str:
     """The row as a line of the log, the NLL in the unit of the dataset's tables."""
     model, nats = run.model, row["nll_nats"]
     nll = nats if model.unit == "nats" else nats / (model.likelihood_dims * log(2))

@@ -3,7 +3,6 @@
 import logging
 import sys
 import time
-from collections.abc import Sequence
 from math import isfinite
 from typing import Literal
 
@@ -13,18 +12,19 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from model.config import TrainConfig
 from model.data.batches import TrainingBatches
 from model.network.generative_model import GenerativeModel
-from model.randomness import Purpose, make_generator
+from model.randomness import Purpose, image_generators, seed_layers
 from model.training import history
 from model.training.checkpoints import Checkpoints
+from model.training.learning_rate import learning_rate_at
+from model.training.provenance import new_segment, peak_memory_bytes
 from model.training.state import Training
 from model.training.stop import StopFlag
 
 log = logging.getLogger(__name__)
 
-VALIDATION_BATCH = 100  # images; the noise of validation depends on it
+VALIDATION_BATCH = 100  # images
 
 
 def train(
@@ -41,32 +41,46 @@ def train(
     """
     seed, config, progress = training.run.seed, training.run.train, training.progress
     model, ema, optimiser = training.model, training.ema, training.optimiser
-    ranks, device = training.ranks, training.device
-    resumed_at, started = progress.wall_seconds, time.monotonic()
+    ranks, device, curve = training.ranks, training.device, training.curve
+    share = ranks.share(config.batch_size)  # this rank's positions in each batch
+    first_step, started = progress.step, time.monotonic()
     last_save = started
+    segment = new_segment(first_step, ranks.size, device)
+    progress.segments.append(segment)
+
+    def save() -> None:
+        segment["last_step"], segment["seconds"] = progress.step, time.monotonic() - started
+        segment["peak_memory_bytes"] = peak_memory_bytes(device)
+        is_end = training.status != "running"
+        checkpoints.save(progress.step, training.state(), is_end=is_end)
+
     bar = tqdm(
         total=config.iterations,
         initial=progress.step,
         unit="step",
         disable=not (ranks.is_writer and sys.stderr.isatty()),
     )
+    model.train()
     with bar, logging_redirect_tqdm():
         while training.status == "running" and not ranks.any(stop.signal is not None, device):
-            # The batch and its noise are those of all ranks: how many they are changes nothing.
-            images = batches.at(progress.step)  # uint8 [B, C, H, W]
-            noise_of = make_generator(seed, Purpose.TRAINING_NOISE, progress.step, device=device)
-            noise = model.draw_noise(len(images), noise_of)
+            # An image's noise depends on its position in the batch of all ranks: how many they are
+            # changes nothing but what layers such as dropout draw themselves.
+            seed_layers(seed, progress.step, ranks.rank)
+            images = batches.at(progress.step, share).to(device)  # uint8 [share, C, H, W]
+            noise = model.draw_noise(
+                image_generators(
+                    seed, Purpose.TRAINING_NOISE, progress.step, images=share, device=device
+                )
+            )
 
             # The loss is the mean NLL over the whole batch, since the gradients of the ranks, each
             # with its own part of the batch, are averaged.
-            bound = training.replica(
-                ranks.shard(images).to(device), [ranks.shard(eps) for eps in noise]
-            )
-            loss = bound.nll_nats.sum() * (ranks.size / len(images) / model.loss_dims)
+            bound = training.replica(images, noise)
+            loss = bound.nll_nats.sum() * (ranks.size / config.batch_size / model.loss_dims)
             optimiser.zero_grad()
             loss.backward()
             gradient_norm = float(clip_grad_norm_(model.parameters(), config.gradient_clip))
-            means = (ranks.sum(history.sums(bound)) / len(images)).tolist()
+            means = (ranks.sum(history.sums(bound)) / config.batch_size).tolist()
             del noise, bound, loss  # or they would take memory in the next forward pass
 
             # An update is skipped where the loss or its gradient is too large or not a number.
@@ -76,35 +90,33 @@ def train(
             loss_is_finite = isfinite(means[0])
             progress.nonfinite_losses += not loss_is_finite
             is_finite = loss_is_finite and isfinite(gradient_norm)  # also without a threshold
-            if is_finite and gradient_norm <= config.skip_threshold:
-                optimiser.step()
-                ema.update(model)
-                progress.consecutive_skips = 0
-            else:
+            is_skipped = not (is_finite and gradient_norm <= config.skip_threshold)
+            if is_skipped:
                 progress.skipped_updates += 1
                 progress.consecutive_skips += 1
                 if progress.consecutive_skips == 1 and ranks.is_writer:
                     tell_of_skip(training, means[0], gradient_norm)
+            else:
+                optimiser.step()
+                ema.update(model)
+                progress.consecutive_skips = 0
             progress.step += 1
-            progress.window.append([*means, gradient_norm])
+            curve.add_step(means, gradient_norm, is_skipped=is_skipped)
             bar.update()
 
             # What is due after this step.
             if progress.step % config.log_every == 0:
-                window = torch.tensor(progress.window, dtype=torch.float64)
-                progress.window.clear()
-                *means, gradient_norm = window.mean(dim=0).tolist()
-                record(training, "train", "raw", means, gradient_norm, learning_rate)
+                log.info("%s", history.line(curve.last_row(config), training.run))
             if progress.step % config.validate_every == 0 or training.status != "running":
-                record(training, "valid", "ema", validate(ema.model, validation, seed))
-                record(training, "valid", "raw", validate(model, validation, seed))
+                record_validation(training, "ema", validate(ema.model, validation, seed))
+                record_validation(training, "raw", validate(model, validation, seed))
+                model.train()
             now = time.monotonic()
-            progress.wall_seconds = resumed_at + now - started
             if ranks.is_writer and now - last_save >= 60 * checkpoint_minutes:
-                checkpoints.save(progress.step, training.state())
+                save()
                 last_save = now
-    if ranks.is_writer:
-        checkpoints.save(progress.step, training.state())
+    if ranks.is_writer and progress.step > first_step:
+        save()
 
 
 def tell_of_skip(training: Training, nll_nats: float, gradient_norm: float) -> None:
@@ -117,45 +129,31 @@ def tell_of_skip(training: Training, nll_nats: float, gradient_norm: float) -> N
     )
 
 
-def learning_rate_at(step: int, config: TrainConfig) -> float:
-    """The learning rate rises linearly in the first `warmup_iterations` steps, then stays."""
-    return config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup_iterations))
-
-
 @torch.inference_mode()
 def validate(model: GenerativeModel, images: Tensor, seed: int) -> list[float]:
     """Mean NLL, rate and distortion of images uint8 [N, C, H, W], in nats per image.
 
-    The noise of a batch depends on the seed and the batch's number alone.
+    The noise depends on the seed and the image's index alone; the model is left in evaluation mode.
     """
+    model.eval()
     distortions, rates = [], []
-    for index, batch in enumerate(images.split(VALIDATION_BATCH)):
-        noise_of = make_generator(seed, Purpose.VALIDATION_NOISE, index, 0, device=model.device)
-        bound = model(batch.to(model.device), model.draw_noise(len(batch), noise_of))
+    for start in range(0, len(images), VALIDATION_BATCH):
+        batch = images[start : start + VALIDATION_BATCH].to(model.device)
+        indices = range(start, start + len(batch))
+        noise = model.draw_noise(
+            image_generators(seed, Purpose.VALIDATION_NOISE, images=indices, device=model.device)
+        )
+        bound = model(batch, noise)
         distortions.append(bound.distortion_nats.double().cpu())
         rates.append(bound.rate_per_layer_nats.double().cpu())
     distortion, rate = torch.cat(distortions), torch.cat(rates).sum(dim=1)
     return [float((distortion + rate).mean()), float(rate.mean()), float(distortion.mean())]
 
 
-def record(
-    training: Training,
-    split: Literal["train", "valid"],
-    weights: Literal["raw", "ema"],
-    means: Sequence[float],
-    gradient_norm: float | None = None,
-    learning_rate: float | None = None,
+def record_validation(
+    training: Training, weights: Literal["raw", "ema"], means: history.Means
 ) -> None:
-    """Add a row to the history, and a line to the log."""
+    """Add a validation to the learning curve, and a line to the log."""
     progress = training.progress
-    row = history.row(
-        step=progress.step,
-        split=split,
-        weights=weights,
-        means=means,
-        skipped_updates=progress.skipped_updates,
-        gradient_norm=gradient_norm,
-        learning_rate=learning_rate,
-    )
-    progress.history.append(row)
+    row = training.curve.add_validation(progress.step, weights, means, progress.skipped_updates)
     log.info("%s", history.line(row, training.run))

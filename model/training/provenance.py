@@ -3,27 +3,50 @@
 import platform
 import socket
 import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
+from model.code_digest import code_digest
 
-def describe(device: torch.device) -> dict[str, Any]:
-    """Git commit, versions, host and device, as `train.json` records them."""
+
+def new_segment(first_step: int, num_ranks: int, device: torch.device) -> dict[str, Any]:
+    """What `train.json` records of one process that trains, from a step on; `measure` ends it."""
     is_cuda = device.type == "cuda"
     return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": socket.gethostname(),
+        "device": torch.cuda.get_device_name(device) if is_cuda else _cpu_name(),
+        "ranks": num_ranks,
+        "gpus": num_ranks if is_cuda else 0,
+        "threads": torch.get_num_threads(),
         **git_state(),
+        "code_digest": code_digest("model.training.loop", "model.network.families"),
         "versions": {
             "python": platform.python_version(),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),  # a class of its own, which no state may hold
             "numpy": numpy.__version__,
             "cuda": torch.version.cuda if is_cuda else None,
         },
-        "device": torch.cuda.get_device_name(device) if is_cuda else _cpu_name(),
-        "host": socket.gethostname(),
-        "threads": torch.get_num_threads(),
+        "first_step": first_step,
+        "last_step": first_step,
+        "seconds": 0.0,
+        "peak_memory_bytes": 0,
+    }
+
+
+def totals(segments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the segments of a training add up to."""
+    return {
+        "started": segments[0]["started"],
+        "resumes": len(segments) - 1,
+        "wall_seconds": sum(segment["seconds"] for segment in segments),
+        "gpu_hours": sum(segment["gpus"] * segment["seconds"] for segment in segments) / 3600,
+        "peak_memory_bytes": max(segment["peak_memory_bytes"] for segment in segments),
     }
 
 

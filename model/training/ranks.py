@@ -4,6 +4,7 @@ Each holds the whole state and works on its part of every batch; gradients are a
 DistributedDataParallel.  Rank 0 alone writes.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -25,6 +26,11 @@ from model.config import ConfigError
 from model.network.generative_model import Bound, GenerativeModel
 from model.training.stop import STOP_SIGNALS
 
+RANK_VARIABLES = {
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE"),
+    *("ROLE_RANK", "ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT"),
+}
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -33,19 +39,19 @@ class Ranks:
     rank: int = 0
     size: int = 1
 
-    @staticmethod
-    def are_started() -> bool:
-        """Whether `launch` or torchrun has started this process."""
-        return "WORLD_SIZE" in os.environ
-
     @classmethod
-    def join(cls, device: torch.device) -> "Ranks":
-        """Meet the other ranks, if there are any."""
-        if not cls.are_started():
-            return cls()
+    def join(cls, device: torch.device, size: int) -> "Ranks":
+        """Meet the others, of whom torchrun's environment tells; raises ConfigError."""
+        found = os.environ.get("WORLD_SIZE")
+        if found != str(size):
+            raise ConfigError(
+                f"train.gpus is {size}, but torchrun has started {found or 'no'} ranks: start them "
+                f"with --nproc-per-node {size}, or leave out --ranks"
+            )
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        with _signals_end_the_process():  # Python would not hear them while it waits
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     def leave(self) -> None:
@@ -67,9 +73,11 @@ class Ranks:
             find_unused_parameters=model.has_unused_parameters,
         )
 
-    def shard(self, batch: Tensor) -> Tensor:
-        """This rank's images of a batch [B, ...]; parts differ by at most one image."""
-        return batch.tensor_split(self.size)[self.rank]
+    def share(self, batch_size: int) -> range:
+        """This rank's positions in a batch; shares differ by at most one image."""
+        size, rest = divmod(batch_size, self.size)
+        start = self.rank * size + min(self.rank, rest)
+        return range(start, start + size + (self.rank < rest))
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum over the ranks, the same bits on each."""
@@ -91,6 +99,26 @@ class Ranks:
             distributed.barrier()
 
 
+@contextmanager
+def _signals_end_the_process() -> Iterator[None]:
+    """A block in which nothing is to be saved yet."""
+    handlers = [signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in zip(STOP_SIGNALS, handlers, strict=True):
+            signal.signal(number, handler)
+
+
+def end_with_launcher(launcher: int) -> None:
+    """Get SIGTERM when the launcher, this process's parent, is gone; `launcher` is its id."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)
+    if os.getppid() != launcher:  # it went before we asked
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def launch(num_ranks: int, module: str, arguments: list[str]) -> int:
     """Run `python -m module` once per GPU of this machine, as torchrun does; the exit code.
 
@@ -103,8 +131,16 @@ def launch(num_ranks: int, module: str, arguments: list[str]) -> int:
         )
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        for process in psutil.Process().children():
+        ranks = psutil.Process().children()
+        for process in ranks:
             process.send_signal(number)
+        if not ranks:  # not started yet: nothing to save
+            sys.exit(128 + number)
+
+    # What another launcher has left in the environment is not about these ranks.
+    for name in [*os.environ]:
+        if name.startswith("TORCHELASTIC_") or name in RANK_VARIABLES:
+            del os.environ[name]
 
     for number in STOP_SIGNALS:
         signal.signal(number, pass_on)
@@ -120,7 +156,9 @@ def launch(num_ranks: int, module: str, arguments: list[str]) -> int:
         signals_to_handle="SIGHUP",
     )
     try:
-        elastic_launch(config, sys.executable)("-m", module, *arguments)
+        elastic_launch(config, sys.executable)(
+            "-m", module, *arguments, "--ranks", str(os.getpid())
+        )
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         return failure.exitcode if failure.exitcode >= 0 else 128 - failure.exitcode

@@ -1,38 +1,52 @@
 """The files that a training leaves: weights, learning curve, and what there is to say about it."""
 
+import hashlib
 import json
-from dataclasses import fields
 from pathlib import Path
 
 from safetensors.torch import save
 
 from model.files import write_bytes, write_text
 from model.training import history
-from model.training.provenance import describe, peak_memory_bytes
+from model.training.provenance import totals
 from model.training.state import Training
 
 
-def write_results(run_dir: Path, training: Training) -> None:
-    """Write the averaged weights, the learning curve and, last, `train.json`."""
+def write_results(run_dir: Path, training: Training, raw_sha256: str | None = None) -> None:
+    """Write the averaged weights, the learning curve and, last, `train.json`.
+
+    All of it is of the training's state: restored from it, the files are the same.  `raw_sha256` is
+    that of the user's own files that the dataset was made of.
+    """
     run, progress = training.run, training.progress
+    identity = {
+        "config_hash": run.hash,
+        "dataset_sha256": training.dataset_sha256,
+        "code_digest": progress.segments[-1]["code_digest"],
+    }
     tensors = {k: v.contiguous().cpu() for k, v in training.ema.model.state_dict().items()}
-    write_bytes(run_dir / "model.safetensors", save(tensors, {"config_hash": run.hash}))
-    curve = history.TABLE.of_rows(progress.history)
-    history.TABLE.write(curve, run_dir / "history.parquet", {"config_hash": run.hash})
-    is_cuda = training.device.type == "cuda"
+    # One entry: safetensors writes several in an order that changes from process to process.
+    about = {"provenance": json.dumps({**identity, "settings": run.settings})}
+    weights = save(tensors, about)
+    write_bytes(run_dir / "model.safetensors", weights)
+    curve = history.TABLE.of_rows(training.curve.rows(run.train))
+    history.TABLE.write(curve, run_dir / "history.parquet", identity)
     summary = {
         "status": training.status,
-        "config_hash": run.hash,
+        **identity,
+        "raw_sha256": raw_sha256,
         "num_parameters": training.model.num_parameters,
         "stochastic_depth": run.model.stochastic_depth,
         "num_latents": run.model.num_latents,
-        **{
-            f.name: getattr(progress, f.name)
-            for f in fields(progress)
-            if f.name not in ("window", "history", "consecutive_skips")
+        "step": progress.step,
+        "skipped_updates": progress.skipped_updates,
+        "nonfinite_losses": progress.nonfinite_losses,
+        **totals(progress.segments),
+        "sha256": {
+            name: hashlib.sha256((run_dir / name).read_bytes()).hexdigest()
+            for name in ("model.safetensors", "history.parquet")
         },
-        "gpu_hours": training.ranks.size * progress.wall_seconds / 3600 if is_cuda else 0.0,
-        "peak_memory_bytes": peak_memory_bytes(training.device),
-        **describe(training.device),
+        "settings": run.settings,
+        "segments": progress.segments,
     }
     write_text(run_dir / "train.json", json.dumps(summary, indent=2) + "\n")

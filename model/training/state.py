@@ -1,17 +1,18 @@
 """What a training consists of, and how it is saved and restored as one."""
 
+import dataclasses
 import logging
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 
-from model.config import RunConfig
 from model.network.generative_model import GenerativeModel
 from model.randomness import Purpose, make_generator
+from model.run_config import RunConfig
 from model.training.checkpoints import Checkpoints
 from model.training.ema import Ema
+from model.training.history import Curve
 from model.training.ranks import Ranks
 
 log = logging.getLogger(__name__)
@@ -19,31 +20,33 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Progress:
-    """What a training knows beside its weights; all of it is in the resume state."""
+    """What a training counts; all of it is in the resume state."""
 
     step: int = 0  # batches seen
     skipped_updates: int = 0
     consecutive_skips: int = 0
     nonfinite_losses: int = 0
-    resumes: int = 0
-    wall_seconds: float = 0.0
-    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    # Of each batch since the last history row: NLL, rate, distortion, gradient norm.
-    window: list[list[float]] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)  # rows of history.py
+    # One for each process that trained, see provenance.py.
+    segments: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Training:
-    """A run in training: model, averaged weights, optimiser and progress.
+    """A run in training: model, averaged weights, optimiser, progress and learning curve.
 
     The model is initialised from the run's seed and moved to the device.
     """
 
     def __init__(
-        self, run: RunConfig, model: GenerativeModel, device: torch.device, ranks: Ranks
+        self,
+        run: RunConfig,
+        dataset_sha256: str,
+        model: GenerativeModel,
+        device: torch.device,
+        ranks: Ranks,
     ) -> None:
         model.initialise(make_generator(run.seed, Purpose.INITIALISATION))
         self.run = run
+        self.dataset_sha256 = dataset_sha256
         self.device = device
         self.ranks = ranks
         self.model = model.to(device)
@@ -57,6 +60,7 @@ class Training:
             fused=True,
         )
         self.progress = Progress()
+        self.curve = Curve()
 
     @property
     def status(self) -> Literal["running", "finished", "diverged"]:
@@ -66,14 +70,16 @@ class Training:
         return "finished" if self.progress.step >= self.run.train.iterations else "running"
 
     def state(self) -> dict[str, Any]:
-        """Everything a resumed training needs to go on bit for bit."""
+        """Everything a resumed training needs to go on bit for bit, and what it is the state of."""
         return {
-            "hash_without_length": self.run.hash_without_length,
+            "settings": self.run.settings,
+            "dataset_sha256": self.dataset_sha256,
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
             "ema_updates": self.ema.updates,
             "optimiser": self.optimiser.state_dict(),
-            "progress": asdict(self.progress),
+            "progress": dataclasses.asdict(self.progress),
+            "curve": self.curve.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -83,24 +89,27 @@ class Training:
         self.ema.updates = state["ema_updates"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
+        self.curve = Curve.of_state(state["curve"])
+        if self.status != "running":
+            # What it was trained with, `log_every` and the like too, whatever stands there now.
+            trained = RunConfig.of_settings(state["settings"])
+            length = dataclasses.replace(trained.train, iterations=self.run.train.iterations)
+            self.run = dataclasses.replace(self.run, model=trained.model, train=length)
 
 
 def resume(training: Training, checkpoints: Checkpoints) -> None:
     """Put a new training where its resume state left it; without a state, leave it at step 0.
 
-    A longer `iterations` goes on from the state; a shorter one, or any other change of the config,
-    starts afresh and sets the old state aside.
+    Another length goes on from the newest state on its way.
     """
-    run, state = training.run, checkpoints.load()
-    if state is None:
-        return
-    step = state["progress"]["step"]
-    same = state["hash_without_length"] == run.hash_without_length
-    if same and step <= run.train.iterations:
+    run = training.run
+    state = checkpoints.load(run.train.iterations, lambda state: run.difference(state["settings"]))
+    if state is not None:
         training.restore(state)
-        training.progress.resumes += training.status == "running"
-        log.info("resumed at step %d", step)
-    else:
-        aside = checkpoints.set_aside(f"{state['hash_without_length']}-step{step}")
-        reason = f"is at step {step}" if same else "belongs to another config"
-        log.warning("the resume state %s: kept in %s, starting afresh", reason, aside)
+        log.info("resumed at step %d", training.progress.step)
+    elif checkpoints.holds_others():
+        log.info(
+            "starting at step 0: the states in %s are of other settings, data or a longer "
+            "training, and stay there",
+            checkpoints.directory,
+        )

@@ -9,6 +9,7 @@ from examples import tiny_run
 from model.config import ConfigError
 from model.data.arrays import load_images
 from model.data.batches import TrainingBatches, binarise, held_out_images
+from model.training.ranks import Ranks
 
 
 def test_a_step_s_batch_does_not_depend_on_what_was_asked_before(data_dir: Path) -> None:
@@ -30,9 +31,18 @@ def test_an_epoch_shows_every_image_once(data_dir: Path) -> None:
     assert list(orders[0]) != list(orders[1])
 
 
+def test_a_share_of_a_batch_has_the_bits_of_the_whole(data_dir: Path) -> None:
+    batches = TrainingBatches(data_dir, tiny_run(train={"batch_size": 10}))
+    ranks = [Ranks(rank, 3) for rank in range(3)]
+    assert [len(one.share(10)) for one in ranks] == [4, 3, 3]
+    for step in (0, 7, 129):  # an epoch has 129 steps
+        shares = [batches.at(step, one.share(10)) for one in ranks]
+        assert torch.equal(torch.cat(shares), batches.at(step))
+
+
 def test_binarisation_is_dynamic_in_training_and_fixed_for_held_out_images(data_dir: Path) -> None:
-    grey = torch.tensor([0, 51, 255], dtype=torch.uint8).repeat(100_000, 1)
-    drawn = binarise(grey, torch.Generator().manual_seed(0)).double().mean(0)
+    grey = torch.tensor([0, 51, 255], dtype=torch.uint8).repeat(1, 100_000, 1)
+    drawn = binarise(grey, [torch.Generator().manual_seed(0)]).double().mean((0, 1))
     torch.testing.assert_close(
         drawn, torch.tensor([0.0, 0.2, 1.0], dtype=torch.float64), atol=0.005, rtol=0
     )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.measurement.block_norms import block_norms, block_rows
 from model.network.hvae import HVAE
-from model.randomness import Purpose, make_generator
+from model.randomness import Purpose, image_generators
 
 
 def example_model(**differences: object) -> HVAE:
@@ -79,7 +79,7 @@ def states_by_hand(model: HVAE, images: Tensor, noise: list[Tensor]) -> dict[str
 def test_norms_equal_those_of_a_pass_by_hand() -> None:
     model = example_model(repeats=2)
     images = random_images(5)
-    noise = model.draw_noise(5, torch.Generator().manual_seed(3))
+    noise = model.draw_noise([torch.Generator().manual_seed(3)] * 5)
     found = block_norms(model, images, noise)
     by_hand = states_by_hand(model, images, noise)
     np.testing.assert_allclose(found.bottom_up.state_out, by_hand["up"], rtol=1e-5)
@@ -96,7 +96,8 @@ def test_rows_are_means_over_images_and_deviations_over_batches() -> None:
     rows = block_rows(model, images, seed=7)
     by_hand = []
     for index in range(2):
-        noise = model.draw_noise(100, make_generator(7, Purpose.TEST_NOISE, index, 0))
+        indices = range(100 * index, 100 * index + 100)
+        noise = model.draw_noise(image_generators(7, Purpose.TEST_NOISE, 0, images=indices))
         with torch.no_grad():
             by_hand.append(states_by_hand(model, images[100 * index : 100 * index + 100], noise))
     whole = {name: np.concatenate([b[name] for b in by_hand]) for name in by_hand[0]}
@@ -134,7 +135,7 @@ def test_a_single_batch_has_no_deviation_over_batches() -> None:
 def test_probing_changes_no_number_and_leaves_no_hook() -> None:
     model = example_model()
     images = random_images(3)
-    noise = model.draw_noise(3, torch.Generator().manual_seed(3))
+    noise = model.draw_noise([torch.Generator().manual_seed(3)] * 3)
     before = model(images, noise).nll_nats
     block_norms(model, images, noise)
     with pytest.raises(ValueError, match="zip"):
@@ -188,7 +189,7 @@ def test_a_state_that_is_not_finite_shows() -> None:
 @pytest.mark.parametrize("cell", ["nvae", "markov"])
 def test_a_cell_without_a_prior_step_has_no_norm_of_one(cell: str) -> None:
     model, images = example_model(cell=cell), random_images(3)
-    noise = model.draw_noise(3, torch.Generator().manual_seed(3))
+    noise = model.draw_noise([torch.Generator().manual_seed(3)] * 3)
     projected: list[np.ndarray] = []
     for block in model.top_down.applied_blocks:
         block.z_projection.register_forward_hook(lambda _m, _i, out: projected.append(norm(out)))

@@ -2,6 +2,7 @@
 
 from math import log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,8 @@ from model.config import EvaluateConfig
 from model.data.batches import held_out_images
 from model.evaluate import main
 from model.measurement.bounds import image_bounds
-from model.network.hvae import HVAE
-from model.randomness import Purpose, make_generator
+from model.network.hvae import HVAE, HVAEOutput
+from model.randomness import Purpose, image_generators
 from model.sample import main as sample
 from model.train import main as train
 
@@ -42,7 +43,9 @@ def test_importance_weighted_bound_equals_its_formula(binary_images: torch.Tenso
     bounds = image_bounds(model, binary_images, config, seed=4)
     weights = []
     for sample_index in range(6):
-        noise = model.draw_noise(3, make_generator(4, Purpose.TEST_NOISE, 0, sample_index))
+        noise = model.draw_noise(
+            image_generators(4, Purpose.TEST_NOISE, sample_index, images=range(3))
+        )
         with torch.no_grad():
             output = model(binary_images, noise)
         log_w = -output.distortion_nats.double()
@@ -72,12 +75,43 @@ def test_more_importance_samples_tighten_the_bound(data_dir: Path) -> None:
     assert abs((one.iw_nll_nats - one.nll_nats).mean()) < 4 * spread
 
 
+def test_the_batch_size_changes_rounding_only(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_with_wide_posteriors()
+    images = held_out_images(data_dir, tiny_run(), "test")[:120]
+    drawn: list[list[torch.Tensor]] = []
+    posterior_pass = model.posterior_pass
+
+    def record(images: torch.Tensor, encoded: Any, noise: list[torch.Tensor]) -> HVAEOutput:
+        drawn.append(list(noise))
+        return posterior_pass(images, encoded, noise)
+
+    monkeypatch.setattr(model, "posterior_pass", record)
+    bounds, noise = [], []
+    for batch_size in (100, 37, 1):
+        drawn.clear()
+        config = EvaluateConfig(batch_size=batch_size, importance_samples=2)
+        bounds.append(image_bounds(model, images, config, seed=3))
+        # [samples][layers] tensors of all images; batches come first, samples within them
+        noise.append([[torch.cat(parts) for parts in zip(*drawn[k::2])] for k in (0, 1)])  # noqa: B905
+    for other_bounds, other_noise in zip(bounds[1:], noise[1:], strict=True):
+        for index in (0, 1):
+            assert all(map(torch.equal, noise[0][index], other_noise[index]))
+        for name in ("nll_nats", "iw_nll_nats", "rate_nats"):
+            one, other = (getattr(b, name) for b in (bounds[0], other_bounds))
+            torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+            assert abs(float(one.mean() / other.mean()) - 1) < 1e-6
+    assert not torch.equal(noise[0][0][0], noise[0][1][0]), "each sample has noise of its own"
+    assert len(noise[0][0][0].flatten(1).unique(dim=0)) == 120, "and each image"
+
+
 def test_log_weight_is_zero_mean_ratio_for_equal_gaussians(binary_images: torch.Tensor) -> None:
     """Where posterior and prior agree, the weight is the likelihood."""
     model = HVAE(tiny_config())
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
-    noise = model.draw_noise(3, torch.Generator().manual_seed(0))
+    noise = model.draw_noise([torch.Generator().manual_seed(0)] * 3)
     output = model(binary_images, noise)
     torch.testing.assert_close(output.log_weight_nats(), -output.distortion_nats)
     assert output.rate_nats.abs().max() == 0

@@ -12,11 +12,13 @@ from examples import tiny_run
 from matplotlib.figure import Figure
 from written_results import write_ablation
 
+from model.measurement.kept_samples import write_samples
 from model.probe import main as probe
 from model.train import main as train
 from study.__main__ import main
 from study.figures import block_norms, instability, samples
 from study.planning.ablation import Ablation
+from study.registry import tables_of
 from study.results import StudyResults
 from study.tables import norm_segments, temperatures
 from study.tables.identity import NAMES
@@ -65,10 +67,20 @@ def draw(results: Path) -> int:
     return main(["figures", "--ablations", ablation, "--study-dir", str(results)])
 
 
-def drawn(module: ModuleType, results: Path, variant: str) -> Figure:
+def baseline_results(
+    results: Path, ablations: list[Ablation], **frames: pd.DataFrame
+) -> StudyResults:
+    """What the study's figures are drawn from; `frames` stand in for tables."""
+    run_dirs = [path for ablation in ablations for path in ablation.baseline_dirs(results)]
+    read = StudyResults.of_runs(results, "fake", tables_of("probed"), run_dirs)
+    return StudyResults({**read.tables, **frames}, results / "runs")
+
+
+def drawn(module: ModuleType, results: Path, variant: str, **frames: pd.DataFrame) -> Figure:
     """A figure of one variant."""
     path = write_ablation(results, {"digits": [variant]}, f"only-{variant}")
-    return module.draw([Ablation.load(path)], StudyResults.of_study(results))
+    ablations = [Ablation.load(path)]
+    return module.draw(ablations, baseline_results(results, ablations, **frames))
 
 
 def table(results: Path, name: str) -> pd.DataFrame:
@@ -205,20 +217,21 @@ def test_a_missing_foreign_or_damaged_file_is_one_line(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = copy / "runs/digits/r3/seed0"
-    (directory / "block_norms.parquet").unlink()
+    (directory / "block_norms.parquet").rename(copy / "kept.parquet")
     assert collect(copy) == 1
     shutil.copy(copy / "runs/digits/x1/seed0/block_norms.parquet", directory)
     assert collect(copy) == 1
     (directory / "block_norms.parquet").write_bytes(b"no parquet")
     assert collect(copy) == 1
+    shutil.copy(copy / "kept.parquet", directory / "block_norms.parquet")
     (directory / "samples.npy").write_bytes(b"no array")
     assert draw(copy) == 1
-    np.save(directory / "samples.npy", np.zeros((2, 8, 1, 8, 8), np.uint8))
+    write_samples(directory / "samples.npy", np.zeros((2, 8, 1, 8, 8), np.uint8))
     assert draw(copy) == 1
     (directory / "samples.npy").unlink()
     assert draw(copy) == 1
     errors = capsys.readouterr().err.strip().splitlines()
-    wanted = ["first", "probe this run again", "block_norms.parquet"]
+    wanted = ["make it with snakemake", "its config_hash is", "block_norms.parquet"]
     wanted += ["samples.npy", "3 temperatures"]
     assert len(errors) == 6
     for error, text in zip(errors, [*wanted, "samples.npy is missing"], strict=True):
@@ -247,7 +260,8 @@ def lines(figure: Figure, panel: int) -> dict[str, list[float]]:
 def test_norms_figure_draws_the_table(copy: Path) -> None:
     blocks = table(copy, "block_norms")
     both = [write_ablation(copy, {"digits": [variant]}, variant) for variant in ("r3", "x1")]
-    figure = block_norms.draw([Ablation.load(path) for path in both], StudyResults.of_study(copy))
+    ablations = [Ablation.load(path) for path in both]
+    figure = block_norms.draw(ablations, baseline_results(copy, ablations))
     of_run = blocks[blocks["variant"] == "r3"]
     up, down = (of_run[of_run["tower"] == tower] for tower in ("bottom-up", "top-down"))
     assert lines(figure, 0) == {"norm": list(up["norm"]), "initial": [up["norm_in"].iloc[0]]}
@@ -266,8 +280,7 @@ def test_masked_steps_are_named_in_the_figure(copy: Path) -> None:
     blocks = table(copy, "block_norms")
     first = (blocks["tower"] == "top-down") & (blocks["block"] == 0)
     blocks.loc[first, ["num_masked", "norm_in", "backward_error_prior"]] = [300, 0.0, np.nan]
-    blocks.to_parquet(copy / "tables/block_norms.parquet")
-    figure = drawn(block_norms, copy, "x1")
+    figure = drawn(block_norms, copy, "x1", block_norms=blocks)
     assert "Not counted: 300 steps" in " ".join(figure.get_supxlabel().split())
     assert "initial" not in lines(figure, 1)  # 0 has no place on a logarithmic axis
 

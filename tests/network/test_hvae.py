@@ -159,12 +159,12 @@ def sampling_model(**differences: Any) -> HVAE:
 
 def test_sampling_at_temperature_zero_takes_the_prior_means() -> None:
     model = sampling_model()
-    noise = model.draw_noise(4, torch.Generator().manual_seed(3))
-    cold = model.sample(noise, 0.0, torch.Generator())
+    noise = model.draw_noise([torch.Generator().manual_seed(3)] * 4)
+    cold = model.sample(noise, 0.0, [torch.Generator()] * 4)
     assert cold.shape == (4, 1, 8, 8)
     assert cold.dtype == torch.uint8
     assert all(torch.equal(cold[0], image) for image in cold)
-    warm = model.sample(noise, 1.0, torch.Generator())
+    warm = model.sample(noise, 1.0, [torch.Generator()] * 4)
     assert not torch.equal(warm[0], warm[1])
 
 
@@ -173,7 +173,7 @@ def test_the_prior_pass_with_the_posteriors_latents_reconstructs(rgb: bool) -> N
     """With the noise that makes the prior draw the posterior's latents, the states are the same."""
     model = sampling_model(**(RGB if rgb else {})).double()
     images = torch.randint(0, 256 if rgb else 2, (2, 3 if rgb else 1, 8, 8), dtype=torch.uint8)
-    noise = model.draw_noise(2, torch.Generator().manual_seed(5))
+    noise = model.draw_noise([torch.Generator().manual_seed(5)] * 2)
     with torch.no_grad():
         features, latents = model.top_down(model.encode(images), noise)
         of_prior = [(q.z - q.prior_mean) / q.prior_log_sigma.exp() for q in latents]

@@ -98,7 +98,7 @@ def test_decoded_images_follow_the_distribution() -> None:
     likelihood, features = logistics(-3.0)
     many = features[:, :, :1, :1].expand(1, -1, 100, 100)
     with torch.no_grad():
-        drawn = likelihood.decode(many, torch.Generator().manual_seed(0))
+        drawn = likelihood.decode(many, [torch.Generator().manual_seed(0)])
         logits, means, _, _ = likelihood._mixture(many[..., :1, :1])
     assert drawn.dtype == torch.uint8
     red = drawn[0, 0].double().mean() / 127.5 - 1
@@ -130,7 +130,8 @@ def test_samples_follow_the_likelihood_jointly_over_channels(
         for mean, coefficient in zip(means, tanh_inverse, strict=True):
             out += [mean, log_scale, coefficient]
         likelihood.out_conv.bias.copy_(torch.tensor(out))
-        drawn = likelihood.decode(torch.zeros(1, 8, 1000, 1000), torch.Generator().manual_seed(0))
+        generators = [torch.Generator().manual_seed(0)]
+        drawn = likelihood.decode(torch.zeros(1, 8, 1000, 1000), generators)
     r, g, b = drawn[0].reshape(3, -1).long().numpy()
 
     levels, scale = (np.arange(256) - 127.5) / 127.5, np.exp(log_scale)

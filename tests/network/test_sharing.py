@@ -39,7 +39,7 @@ def test_gradient_of_a_shared_block_is_the_sum_over_its_repeats(
             for name, original in renamed_parameters(unshared, shared)
         }
     )
-    noise = shared.draw_noise(3, torch.Generator().manual_seed(1))
+    noise = shared.draw_noise([torch.Generator().manual_seed(1)] * 3)
     losses = []
     for model in (shared, unshared):
         loss = model(binary_images, noise).nll_nats.sum()

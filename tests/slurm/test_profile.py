@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,40 @@ def test_the_trainer_itself_is_requeued_bit_for_bit(
         assert (run / name).read_bytes() == (reference / name).read_bytes()
     assert json.loads((run / "train.json").read_text())["resumes"] >= 2
     assert json.loads((reference / "train.json").read_text())["resumes"] == 0
+
+
+def test_after_a_killed_or_ended_head_the_same_command_finds_its_job(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    project = Project(tmp_path)
+    arguments = ["--config", "study=tiny", "iterations=100000", "--", f"{RUN}/model.safetensors"]
+    state = tmp_path / RUN / "state"
+
+    def head() -> Head:
+        return Head(tmp_path, slurm_cluster.environment, *arguments, command=PROFILE)
+
+    with head() as killed:
+        slurm_cluster.wait_until((state / "owner").exists, timeout=200)
+        owner = (state / "owner").read_text()
+        killed.kill()
+    with head() as ended:
+        slurm_cluster.wait_until(lambda: "train" in ended.output, timeout=60)
+        slurm_cluster.wait_until(lambda: "Select jobs" in ended.output, timeout=60)
+        ended.process.terminate()
+        assert ended.wait(timeout=60) == 128 + signal.SIGTERM, ended.output
+    assert "its jobs run on in the cluster" in ended.output.splitlines()[-1]
+    assert len(slurm_cluster.jobs()) == 1
+    with head() as stopped:
+        slurm_cluster.wait_until(lambda: "Select jobs" in stopped.output, timeout=60)
+        time.sleep(2)
+        stopped.interrupt()
+        assert stopped.wait(timeout=60) == 128 + signal.SIGINT, stopped.output
+    assert "the jobs are cancelled" in stopped.output.splitlines()[-1]
+    slurm_cluster.wait_until(lambda: not slurm_cluster.jobs(), timeout=60)
+    assert (state / "owner").read_text() == owner  # one training all the time
+    log = tmp_path / "results/tiny/logs/train/digits-x1-seed0.log"
+    assert "saved at step" in log.read_text()
+    for output in (ended.output, stopped.output):
+        assert "rror" not in output
+        assert "Traceback" not in output
+    assert project.planned("iterations=100000")

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_planning import SMALL
 
-from model.config import RunConfig
+from model.run_config import RunConfig
 from model.validation import ConfigError
 from model.yaml_file import load_yaml
 from study.planning.config_file import ConfigFile

@@ -10,13 +10,18 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from written_results import write_ablation, write_output, write_run, write_tables
+from written_results import (
+    comparison_results,
+    write_ablation,
+    write_output,
+    write_run,
+    write_tables,
+)
 
 from study.__main__ import main
 from study.figures.comparison import draw, nll_limits, validation_nll
 from study.figures.style import compact
 from study.planning.ablation import Ablation
-from study.results import StudyResults
 
 LONG_NAMES = [
     "vdvae",
@@ -56,9 +61,9 @@ def write_study(
     return write_ablation(results, {dataset: list(variants) for dataset, variants in nll.items()})
 
 
-def draw_study(results: Path) -> Figure:
+def draw_study(results: Path, **frames: pd.DataFrame) -> Figure:
     ablation = Ablation.load(results / "ablations" / "sharing.yaml")
-    return draw(ablation, StudyResults.of_study(results))
+    return draw(ablation, comparison_results(results, ablation, **frames))
 
 
 @pytest.fixture
@@ -217,8 +222,8 @@ def test_all_runs_diverged(tmp_path: Path) -> None:
 def test_single_validation_is_visible(tmp_path: Path) -> None:
     write_study(tmp_path, {"digits": {"vdvae": 80.0}}, seeds=2)
     history = pd.read_parquet(tmp_path / "tables" / "history.parquet")
-    history[history["step"] == 100].to_parquet(tmp_path / "tables" / "history.parquet")
-    (line,) = draw_study(tmp_path).axes[1].lines
+    one = history[history["step"] == 100]
+    (line,) = draw_study(tmp_path, history=one).axes[1].lines
     assert len(line.get_xdata()) == 1
     assert line.get_marker() == "o"
 

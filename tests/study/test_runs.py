@@ -1,5 +1,6 @@
 """Collecting runs into tables: numbers, types, order, and what is refused."""
 
+import hashlib
 import json
 from dataclasses import fields
 from math import log
@@ -12,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from written_results import write_run, write_tables
 
-from model.config import ModelConfig, RunConfig, TrainConfig
-from model.table import ResultError
+from model.config import ModelConfig, TrainConfig
+from model.run_config import RunConfig
+from model.table import ResultError, metadata_of, read_parquet, write_parquet
 from study.__main__ import main
 from study.collecting.collect import collect
 from study.collecting.run_result import RunResult
@@ -138,18 +140,24 @@ def test_two_executions_differ_in_timings_only(tmp_path: Path) -> None:
         for seed in (1, 0):
             write_run(tmp_path / name, seed=seed, started=started, host=name)
         write_tables(tmp_path / name)
-    for table in ("runs", "rates", "history", "timings"):
+    for table in ("runs", "rates", "history", "segments", "timings"):
         here, there = (
             (tmp_path / name / "tables" / f"{table}.parquet").read_bytes()
             for name in ("here", "there")
         )
-        assert (here == there) == (table != "timings")
+        assert (here == there) == (table not in ("segments", "timings"))
 
 
 def test_writing_again_gives_the_same_bytes(results: Path) -> None:
     output = write_tables(results)
     before = {path.name: path.read_bytes() for path in output.iterdir()}
-    assert sorted(before) == ["history.parquet", "rates.parquet", "runs.parquet", "timings.parquet"]
+    assert sorted(before) == [
+        "history.parquet",
+        "rates.parquet",
+        "runs.parquet",
+        "segments.parquet",
+        "timings.parquet",
+    ]
     write_tables(results)
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before
 
@@ -157,8 +165,50 @@ def test_writing_again_gives_the_same_bytes(results: Path) -> None:
 def test_timings_are_typed(results: Path) -> None:
     timings = pd.read_parquet(write_tables(results) / "timings.parquet")
     assert timings["started"][0] == pd.Timestamp("2026-01-01", tz="UTC")
-    assert timings["torch_version"][0] == "2.13.0"
     assert timings["git_commit"].isna().all()
+    assert set(timings["training_code_digest"]) == {"c0de" * 4}
+    assert set(timings["evaluation_code_digest"]) == {"e7a1" * 4}
+
+
+def test_segments_and_their_sums(tmp_path: Path) -> None:
+    """Trained on two machines, with two versions of the code."""
+    path = write_run(tmp_path, training_code=("aaaa" * 4, "bbbb" * 4)) / "train.json"
+    training = json.loads(path.read_text())
+    training["segments"][1] |= {"device": "GPU", "started": "2026-01-03T02:00:00+02:00"}
+    for segment, commit in zip(training["segments"], "xy", strict=True):
+        segment["git_commit"] = commit
+    path.write_text(json.dumps(training))
+    tables = write_tables(tmp_path)
+    segments = pd.read_parquet(tables / "segments.parquet")
+    assert list(segments["segment"]) == [0, 1]
+    assert list(segments["started"]) == [
+        pd.Timestamp("2026-01-01", tz="UTC"),
+        pd.Timestamp("2026-01-03", tz="UTC"),
+    ]
+    assert list(segments["device"]) == ["CPU", "GPU"]
+    assert list(segments["code_digest"]) == ["aaaa" * 4, "bbbb" * 4]
+    assert list(segments["last_step"]) == [100, 2000]
+    assert list(segments["torch_version"]) == ["2.13.0"] * 2
+    (timing,) = pd.read_parquet(tables / "timings.parquet").to_dict("records")
+    assert timing["started"] == pd.Timestamp("2026-01-01", tz="UTC")
+    assert timing["device"] == "CPU; GPU"
+    assert timing["git_commit"] == "x; y"
+    assert timing["training_code_digest"] == f"{'aaaa' * 4}; {'bbbb' * 4}"
+    assert timing["wall_seconds"] == segments["seconds"].sum() == 12.5
+    assert timing["resumes"] == 1
+
+
+def test_settings_are_those_of_the_training(results: Path) -> None:
+    """Not those of today's defaults, which config.yaml leaves out."""
+    path = results / "runs/digits/vdvae/seed0/train.json"
+    training = json.loads(path.read_text())
+    assert training["settings"]["model"]["skip"] == "last"
+    training["settings"]["model"]["skip"] = "mirror"
+    path.write_text(json.dumps(training))
+    row = runs_by_variant(results).loc[("digits", "vdvae")]
+    assert row["skip"] == "mirror"
+    assert row["config_hash"] == training["config_hash"]
+    assert row["dataset_sha256"] == training["dataset_sha256"]
 
 
 def test_a_file_says_what_it_is(results: Path) -> None:
@@ -187,8 +237,7 @@ def test_missing_file_is_named(
     arguments.append(str(directory))
     assert main(arguments) == 1
     error = capsys.readouterr().err
-    assert name in error
-    assert "first" in error
+    assert f"{name} is missing; make it with snakemake" in error
     assert error.count("\n") == 1
     assert not (results / "tables").exists()
 
@@ -197,34 +246,50 @@ def test_files_of_another_config_are_refused(results: Path) -> None:
     directory = results / "runs/digits/vdvae/seed0"
     text = (directory / "config.yaml").read_text()
     (directory / "config.yaml").write_text(text.replace("width: 32", "width: 64"))
-    with pytest.raises(ResultError, match=r"train\.json: config_hash is .*; train this run again"):
+    with pytest.raises(ResultError, match=r"train\.json: its config_hash is .*; delete it"):
         RunResult.read(directory)
 
 
-def test_damaged_file_is_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    directory = results / "runs/digits/vdvae/seed0"
-    (directory / "test.parquet").write_bytes(b"no parquet")
-    assert main(["collect", "--study", "s", "--tables", str(results), str(directory)]) == 1
-    error = capsys.readouterr().err
-    assert "vdvae/seed0" in error
-    assert error.count("\n") == 1
-
-
-def test_missing_key_is_named(results: Path) -> None:
-    directory = results / "runs/digits/vdvae/seed0"
-    training = json.loads((directory / "train.json").read_text())
-    del training["num_parameters"]
-    (directory / "train.json").write_text(json.dumps(training))
-    with pytest.raises(ResultError, match="seed0: 'num_parameters' is missing"):
-        collect("fake", tables_of("all"), [directory])
+def test_a_table_of_another_training_is_refused(results: Path) -> None:
+    """By the digest of the learning curve, and by that of the data in the other tables."""
+    ours, other = results / "runs/digits/r3/seed9", results / "runs/digits/r3/seed10"
+    run = RunResult.read(ours)
+    (ours / "history.parquet").write_bytes((other / "history.parquet").read_bytes())
+    with pytest.raises(ResultError, match=r"history\.parquet: its config_hash is"):
+        run.table("history")
+    table = read_parquet(ours / "test.parquet")
+    about = metadata_of(table)
+    write_parquet(
+        table.replace_schema_metadata(about | {"dataset_sha256": "0" * 64}), ours / "test.parquet"
+    )
+    with pytest.raises(ResultError, match=r"test\.parquet: its dataset_sha256 is 000"):
+        run.table("test")
+    del about["code_digest"]
+    write_parquet(table.replace_schema_metadata(about), ours / "test.parquet")
+    with pytest.raises(ResultError, match=r"test\.parquet: it does not say which code"):
+        run.table("test")
 
 
 def test_runs_of_different_versions_are_not_mixed(results: Path) -> None:
     """A table of a run with another column than the others': made by an older version."""
     path = results / "runs/digits/vdvae/seed0/history.parquet"
-    history = pq.read_table(path)
+    history = read_parquet(path)
     renamed = history.rename_columns(["iteration", *history.column_names[1:]])
-    pq.write_table(renamed.replace_schema_metadata(history.schema.metadata), path)
+    write_parquet(renamed.replace_schema_metadata(history.schema.metadata), path)
+    training = json.loads((path.parent / "train.json").read_text())
+    training["sha256"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (path.parent / "train.json").write_text(json.dumps(training))
     directories = [path.parent, results / "runs/digits/r3/seed9"]
     with pytest.raises(ResultError, match="history has other columns than in"):
         collect("fake", ["history"], directories)
+
+
+def test_a_table_of_an_older_version_is_one_line(results: Path) -> None:
+    """Every byte is as it was written, but a column is missing, or of another type."""
+    path = results / "runs/digits/vdvae/seed0/test.parquet"
+    table = read_parquet(path)
+    without = table.drop_columns("iw_nll_nats")
+    for damaged in (without, without.append_column("iw_nll_nats", pa.array(["x"] * 50))):
+        write_parquet(damaged.replace_schema_metadata(table.schema.metadata), path)
+        with pytest.raises(ResultError, match=r"vdvae/seed0: runs: .*; train, evaluate"):
+            collect("fake", tables_of("all"), [path.parent])

@@ -19,7 +19,7 @@ def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_tables(tmp_path / "fake")
     assert "80.0000" in show()
     assert "no table 'sharing'" in show("--table", "sharing")
-    assert "timings, rates" in show("--table", "sharing")
+    assert "timings, segments" in show("--table", "sharing")
     assert "wall_seconds" in show("--table", "timings")
     write_ablation(tmp_path / "fake", {"digits": ["vdvae"]})
     assert "sharing.parquet is missing" in show("--table", "sharing")

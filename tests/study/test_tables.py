@@ -9,11 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from written_results import write_ablation, write_output, write_run, write_tables
+from written_results import (
+    comparison_results,
+    write_ablation,
+    write_output,
+    write_run,
+    write_tables,
+)
 
 from model.table import ResultError
 from study.planning.ablation import Ablation
-from study.results import StudyResults
 from study.tables.comparison import rows, to_latex, to_markdown
 from study.tables.latex import latex_escape
 from study.tables.markdown import decimals, format_value
@@ -60,9 +65,8 @@ def runs_of(results: Path) -> pd.DataFrame:
 
 def compared(results: Path, runs: pd.DataFrame | None = None) -> pd.DataFrame:
     """The rows of the ablation `sharing`, of these runs instead of the results' if given."""
-    if runs is not None:
-        runs.to_parquet(results / "tables" / "runs.parquet")
-    return rows(ablation_of(results), StudyResults.of_study(results))
+    ablation, frames = ablation_of(results), {} if runs is None else {"runs": runs}
+    return rows(ablation, comparison_results(results, ablation, **frames))
 
 
 def test_numbers(results: Path) -> None:
@@ -287,15 +291,57 @@ def test_latex_escape() -> None:
 
 def test_missing_variant_is_named(results: Path) -> None:
     write_ablation(results, {"digits": ["vdvae", "r20"]})
-    with pytest.raises(ResultError, match="no run of fake: digits/r20"):
+    with pytest.raises(ResultError, match=r"digits/r20/seed0/config\.yaml is missing; make it"):
         compared(results)
 
 
-def test_missing_seed_is_named(results: Path) -> None:
-    runs = runs_of(results)
-    runs = runs[~((runs["variant"] == "r5") & (runs["seed"] == 1))]
-    with pytest.raises(ResultError, match="digits/r5 without seed 1"):
-        compared(results, runs)
+def test_missing_seed_is_named(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(results / "runs/digits/r5/seed1")
+    assert write_output(results) == 1
+    assert "digits/r5/seed1/config.yaml is missing" in capsys.readouterr().err
+
+
+def test_an_ablation_is_made_of_its_own_runs(tmp_path: Path) -> None:
+    """Neither the study's tables nor the runs of other ablations need be there."""
+    for variant in ("vdvae", "r5"):
+        write_run(tmp_path, variant=variant)
+    (write_run(tmp_path, variant="r20") / "test.parquet").unlink()
+    write_ablation(tmp_path, {"digits": ["vdvae", "r5"]})
+    assert write_output(tmp_path) == 0
+    table = pd.read_parquet(tmp_path / "tables/sharing.parquet")
+    assert list(table["variant"]) == ["vdvae", "r5"]
+    assert sorted(path.stem for path in (tmp_path / "tables").iterdir()) == ["sharing"] * 4
+
+
+def test_rows_of_different_code_are_told(tmp_path: Path) -> None:
+    """In Markdown and in LaTeX: trained, or evaluated, by other sources than their neighbours."""
+    write_run(tmp_path, variant="vdvae")
+    for seed, code in enumerate(["aaaa" * 4, "c0de" * 4]):
+        write_run(tmp_path, variant="r5", seed=seed, training_code=("c0de" * 4, code))
+    write_run(tmp_path, variant="vdvae", seed=1)
+    write_ablation(tmp_path, {"digits": ["vdvae", "r5"]})
+    assert write_output(tmp_path) == 0
+    note = (
+        "Rows come of different code: training by c0dec0de: digits/vdvae; "
+        "c0dec0de + aaaaaaaa: digits/r5."
+    )
+    for suffix in ("md", "tex"):
+        assert note in (tmp_path / f"tables/sharing.{suffix}").read_text()
+    table = pd.read_parquet(tmp_path / "tables/sharing.parquet")
+    assert list(table["evaluation_code_digest"]) == ["e7a1" * 4] * 2
+
+
+def test_evaluations_by_different_code_are_told(tmp_path: Path) -> None:
+    write_run(tmp_path, variant="vdvae")
+    write_run(tmp_path, variant="r5", evaluation_code="bbbb" * 4)
+    write_ablation(tmp_path, {"digits": ["vdvae", "r5"]})
+    assert write_output(tmp_path) == 0
+    note = "evaluation by e7a1e7a1: digits/vdvae; bbbbbbbb: digits/r5."
+    assert note in (tmp_path / "tables/sharing.md").read_text()
+
+
+def test_rows_of_one_code_have_no_note(results: Path) -> None:
+    assert "different code" not in to_markdown(ablation_of(results), compared(results))
 
 
 def test_versions_of_a_dataset_are_not_compared(results: Path) -> None:
@@ -303,6 +349,16 @@ def test_versions_of_a_dataset_are_not_compared(results: Path) -> None:
     runs.loc[runs["variant"] == "r5", "dataset_version"] = "another"
     with pytest.raises(ResultError, match=r"different dataset_version .*r5 another"):
         compared(results, runs)
+
+
+def test_runs_on_other_data_are_not_compared(tmp_path: Path) -> None:
+    """Of the same version by its name: other images of one's own."""
+    write_run(tmp_path, variant="x1")
+    write_run(tmp_path, variant="r5", dataset_sha256="ee" * 32)
+    write_ablation(tmp_path, {"digits": ["x1", "r5"]})
+    wanted = r"different dataset_sha256 are not compared: r5 e+, x1 .* command trains again"
+    with pytest.raises(ResultError, match=wanted):
+        compared(tmp_path)
 
 
 def test_another_number_of_test_images_is_one_line(tmp_path: Path) -> None:
@@ -329,13 +385,3 @@ def test_misspelt_key_of_an_ablation(results: Path, capsys: pytest.CaptureFixtur
     error = capsys.readouterr().err
     assert "titel" in error or "title" in error
     assert error.count("\n") == 1
-
-
-def test_missing_runs_table_says_what_to_do(
-    results: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (results / "tables" / "runs.parquet").unlink()
-    assert write_output(results) == 1
-    error = capsys.readouterr().err
-    assert "runs.parquet is missing" in error
-    assert "make it with snakemake" in error

@@ -1,6 +1,6 @@
 """A second family of models: trained, resumed, evaluated and tabulated by the same code."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from trainings import assert_same_state, train_on_noise
 
 from model.config import EvaluateConfig, ModelConfig, ProbeConfig
+from model.data.dataset_info import load_info
 from model.measurement.bounds import image_bounds
 from model.measurement.command import write_tables
 from model.measurement.trained import Evaluation, Probe, TrainedRun
@@ -68,8 +69,9 @@ class LinearVae(nn.Module):
         for parameter in self.parameters():
             parameter.normal_(0, 0.1, generator=generator)
 
-    def draw_noise(self, num_images: int, generator: Generator) -> list[Tensor]:
-        return [torch.randn(num_images, ZDIM, generator=generator, device=generator.device)]
+    def draw_noise(self, generators: Iterable[Generator]) -> list[Tensor]:
+        rows = [torch.randn(ZDIM, generator=of, device=of.device) for of in generators]
+        return [torch.stack(rows)]
 
     def forward(self, images: Tensor, noise: Sequence[Tensor]) -> LinearBound:
         return self.posterior_pass(images, self.encode(images), noise)
@@ -90,7 +92,9 @@ class LinearVae(nn.Module):
         return LinearBound(distortion, rate.sum(1), log_ratio.sum(1) - distortion)
 
     @torch.inference_mode()
-    def sample(self, noise: Sequence[Tensor], temperature: float, generator: Generator) -> Tensor:
+    def sample(
+        self, noise: Sequence[Tensor], temperature: float, generators: Iterable[Generator]
+    ) -> Tensor:
         probabilities = self.decoder(temperature * noise[0]).sigmoid()
         return (probabilities * 255).round().to(torch.uint8).view(-1, *self.shape)
 
@@ -101,16 +105,17 @@ RUN = tiny_run(train={"iterations": 60, "validate_every": 20, "log_every": 6})
 def trained_run(directory: Path, data_dir: Path) -> tuple[TrainedRun, Any]:
     training = train_on_noise(RUN, directory / "state", build=LinearVae)
     write_results(directory, training)
-    return TrainedRun(RUN, training.ema.model, data_dir), training
+    sha256 = load_info(data_dir, "digits").dataset_sha256
+    return TrainedRun(RUN, training.ema.model, data_dir, RUN.hash, sha256), training
 
 
 def test_it_is_trained_and_resumed_bit_for_bit(tmp_path: Path) -> None:
     straight = train_on_noise(RUN, tmp_path / "straight", build=LinearVae)
     for stop_after in (7, 30, None):
         resumed = train_on_noise(RUN, tmp_path / "resumed", build=LinearVae, stop_after=stop_after)
-    assert resumed.progress.resumes == 2
+    assert [s["last_step"] for s in resumed.progress.segments] == [7, 30, 60]
     assert_same_state(resumed.state(), straight.state())
-    history = straight.progress.history
+    history = straight.curve.rows(RUN.train)
     assert history[-1]["nll_nats"] < history[0]["nll_nats"]
 
 
@@ -123,7 +128,7 @@ def test_it_is_evaluated_probed_and_tabulated(tmp_path: Path, data_dir: Path) ->
     assert bounds.rate_per_layer_nats.shape == (300, 1)
     assert bounds.iw_nll_nats.mean() < bounds.nll_nats.mean()
     history = pq.read_table(tmp_path / "history.parquet")
-    assert history.to_pylist() == training.progress.history
+    assert history.to_pylist() == training.curve.rows(RUN.train)
     probe = Probe(run, ProbeConfig(num_samples=10, temperatures=(1.0,)))
     tables = write_tables("probe", probe, tmp_path)
     assert tables["block_norms"].num_rows == 0  # it has no towers

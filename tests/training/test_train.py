@@ -30,6 +30,7 @@ from trainings import (
 )
 
 from model.config import ModelConfig
+from model.data.dataset_info import load_info
 from model.network.hvae import HVAE
 from model.randomness import Purpose, make_generator
 from model.training.checkpoints import Checkpoints
@@ -46,9 +47,13 @@ def test_results_are_as_documented(tmp_path: Path, data_dir: Path) -> None:
     assert found["num_parameters"] == HVAE(run.model).num_parameters
     assert found["stochastic_depth"] == 5
     assert found["resumes"] == found["skipped_updates"] == found["nonfinite_losses"] == 0
-    assert found["versions"]["torch"] == torch.__version__
-    assert found["wall_seconds"] > 0
-    assert found["peak_memory_bytes"] > 50e6
+    assert found["dataset_sha256"] == load_info(data_dir, "digits").dataset_sha256
+    assert found["settings"] == json.loads(json.dumps(run.settings))
+    (segment,) = found["segments"]
+    assert segment["versions"]["torch"] == torch.__version__
+    assert (segment["first_step"], segment["last_step"]) == (0, 12)
+    assert found["wall_seconds"] == segment["seconds"] > 0
+    assert found["peak_memory_bytes"] == segment["peak_memory_bytes"] > 50e6
     history = pd.read_parquet(directory / "history.parquet")
     train_rows = history[history.split == "train"]
     assert list(train_rows.step) == [4, 8, 12]
@@ -104,7 +109,7 @@ def test_killed_without_warning_resumes_from_the_last_checkpoint(
     exit_code, rest = process.end()
     assert exit_code == -signal.SIGKILL
     assert "\r" not in rest
-    reached = int(max((killed / "state").glob("step*.pt")).name[4:13])
+    reached = int(max((killed / "state").glob("*/step*.pt")).name[4:13])
     longer = tiny_run(train={**LONG, "iterations": reached + 5})
     run_dir(tmp_path, longer)
     assert train(killed, data_dir) == 0
@@ -116,53 +121,19 @@ def test_killed_without_warning_resumes_from_the_last_checkpoint(
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path, data_dir: Path) -> None:
-    """Snakemake deletes declared outputs: they come back from the state, without a step."""
+    """Snakemake deletes declared outputs: they come back from the state, to the last byte."""
     directory = run_dir(tmp_path, tiny_run())
     assert train(directory, data_dir) == 0
-    first = {name: (directory / name).read_bytes() for name in ("model.safetensors", "train.json")}
-    states = sorted((directory / "state").glob("*.pt"))
+    names = ("model.safetensors", "history.parquet", "train.json")
+    first = {name: (directory / name).read_bytes() for name in names}
+    states = sorted((directory / "state").rglob("*.pt"))
     for name in first:
         (directory / name).unlink()
+    # What changes no result may have another value now: this one was made with the old one.
+    run_dir(tmp_path, tiny_run(train={"log_every": 3, "validate_every": 4}))
     assert train(directory, data_dir) == 0
-    assert (directory / "model.safetensors").read_bytes() == first["model.safetensors"]
-    assert json.loads(first["train.json"])["wall_seconds"] == summary(directory)["wall_seconds"]
-    assert sorted((directory / "state").glob("*.pt")) == states
-
-
-def test_a_longer_length_continues(tmp_path: Path, data_dir: Path) -> None:
-    directory = run_dir(tmp_path, tiny_run(train={"validate_every": 100}))
-    assert train(directory, data_dir) == 0
-    longer = tiny_run(train={"iterations": 20, "validate_every": 100})
-    run_dir(tmp_path, longer)
-    assert train(directory, data_dir) == 0
-    straight = run_dir(tmp_path, longer, "straight")
-    assert train(straight, data_dir) == 0
-    weights = "model.safetensors"
-    assert (directory / weights).read_bytes() == (straight / weights).read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("changes", "kept"),
-    [({"learning_rate": 0.001}, "belongs to another config"), ({"iterations": 8}, "is at step 12")],
-)
-def test_any_other_change_starts_afresh_and_keeps_the_old_state(
-    tmp_path: Path,
-    data_dir: Path,
-    changes: dict[str, Any],
-    kept: str,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    directory = run_dir(tmp_path, tiny_run())
-    assert train(directory, data_dir) == 0
-    changed = tiny_run(train=changes)
-    run_dir(tmp_path, changed)
-    assert train(directory, data_dir) == 0
-    assert kept in caplog.text
-    assert summary(directory)["config_hash"] == changed.hash
-    assert len(list(directory.glob("state-*/step*.pt"))) == 1
-    straight = run_dir(tmp_path, changed, "straight")
-    assert train(straight, data_dir) == 0
-    assert_same_result(directory, straight)
+    assert {name: (directory / name).read_bytes() for name in names} == first
+    assert sorted((directory / "state").rglob("*.pt")) == states
 
 
 def test_a_diverging_run_ends_as_a_result(tmp_path: Path, data_dir: Path) -> None:
@@ -247,7 +218,7 @@ def test_the_log_speaks_the_unit_of_the_tables(
     training = train_on_noise(run, tmp_path)
     line = next(record.message for record in caplog.records if "NLL" in record.message)
     assert text in line
-    nats = training.progress.history[0]["nll_nats"]
+    nats = training.curve.rows(run.train)[0]["nll_nats"]
     in_unit = nats / (8 * 8 * 3 * 0.6931471805599453) if model else nats
     assert f"NLL {in_unit:.4g} " in line
 
@@ -260,11 +231,11 @@ def test_a_successor_takes_the_run_over(
 ) -> None:
     """The trainer of a node that came back notices that the requeued job has the run now."""
     directory = run_dir(tmp_path, tiny_run())
-    successor = Checkpoints(directory / "state")
+    successor = Checkpoints(directory / "state", "of the successor")
     before_step(monkeypatch, 5, successor.claim)
     assert train(directory, data_dir) == 1
     assert "is now written by" in capsys.readouterr().err
-    assert not list((directory / "state").glob("*.pt"))
+    assert not list((directory / "state").rglob("*.pt"))
     successor.check_ownership()
 
 

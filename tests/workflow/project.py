@@ -37,7 +37,9 @@ class Project:
 
     def planned(self, *arguments: str, study: str = "tiny") -> dict[str, int]:
         """The jobs of a dry run, by rule, without the target rule; raises if it fails."""
-        result = self.snakemake(*arguments, "--dry-run", study=study)
+        targets = arguments[arguments.index("--") :] if "--" in arguments else ()
+        options = arguments[: len(arguments) - len(targets)]
+        result = self.snakemake(*options, "--dry-run", *targets, study=study)
         assert result.returncode == 0, result.stdout + result.stderr
         output = result.stdout + result.stderr
         if "Nothing to be done" in output:

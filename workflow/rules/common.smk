@@ -1,26 +1,53 @@
 # The study, the targets made of it, and what every job needs; each function is named for its result.
 import re
+import subprocess
 
-from model.data.published import EMBEDDED, PUBLISHED
+import yaml
+
+from snakemake import persistence as snakemake_persistence
+from snakemake.logging import logger as snakemake_logger
+
+from model.data.published import PUBLISHED
 from model.run_tables import written_by
 from study import registry
+from study.head.guard import guard
+from study.planning.content import StudyData
 from study.planning.data import check_data
+from study.planning.shorter import check_not_shorter
 from study.planning.study import Run, Study
 
 try:
     STUDY = Study.of_config(config)
+    DATA_DIR = os.path.normpath(os.path.expanduser(config["data_dir"]))
     if workflow.is_main_process:  # not in each job
-        check_data(STUDY, Path(config["data_dir"]), Path("results"))
+        check_data(STUDY, Path(DATA_DIR), Path("results"))
+        check_not_shorter(STUDY, Path("results"))
 except ConfigError as error:
     sys.exit(config_error(error))
+
+# One head per study, which ends by itself when it is told to; `snakemake` typed again goes on.
+HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger)
+
+
+onstart:
+    HEAD.jobs_start(is_local=workflow.local_exec)
+
+
+onerror:
+    HEAD.jobs_end()  # which exits where a signal was the reason
+    write_partial()
+
 
 # In the environment, not a parameter: fetching once with a mirror and once without retrains nothing.
 os.environ.update(DATA_MIRROR=config["data_mirror"] or "")
 
 
+DATA = StudyData(DATA_DIR, Path("results") / STUDY.name / "runs")
+
+
 # "<data>" in the paths of the rules
 pathvars:
-    data=config["data_dir"],
+    data=DATA_DIR,
 
 
 def one_of(names):
@@ -114,14 +141,19 @@ def ablation_files(name):
     return [*tables, *figure_files(f"results/{{study}}/figures/{stem}", f"{name}_figure")]
 
 
+def ablation_run_files(wildcards):
+    """What an ablation's table and figure are made of: its own runs."""
+    names = ["config.yaml", "train.json", "history.parquet", "test.parquet"]
+    run_dirs = STUDY.ablations[wildcards.ablation].run_dirs(Path("results", STUDY.name))
+    return [f"{run_dir}/{name}" for run_dir in run_dirs for name in names]
+
+
 def study_figure_inputs():
-    entries = registry.STUDY_FIGURES.values()
-    tables = sorted({table for figure in entries for table in figure.tables})
-    files = sorted({file for figure in entries for file in figure.run_files})
-    return [
-        *expand("results/{{study}}/tables/{table}.parquet", table=tables),
-        *(path for file in files for path in baseline_files(file)),
-    ]
+    """What the study's figures are made of: the probed runs of the baselines."""
+    of_figures = {file for figure in registry.STUDY_FIGURES.values() for file in figure.run_files}
+    tables = [f"{name}.parquet" for name in written_by("probe")]
+    names = ["config.yaml", "train.json", *tables, *sorted(of_figures)]
+    return [path for name in names for path in baseline_files(name)]
 
 
 def study_files():
@@ -138,6 +170,20 @@ def study_files():
         for file in ablation_files(name)
     ]
     return [file.replace("{study}", STUDY.name) for file in [*of_study, *of_ablations]]
+
+
+def write_partial():
+    """Tables of what is there, after an error; of the config as the command line changed it."""
+    if not workflow.is_main_process:  # each job's own Snakemake
+        return
+    command = [sys.executable, "-m", "study", "partial", "--study", STUDY.name]
+    subprocess.run(
+        [*command, "--config", "/dev/stdin"],
+        input=yaml.safe_dump(config),
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(PACKAGES)},
+        check=False,
+    )
 
 
 def run_config_text(wildcards):
@@ -174,13 +220,24 @@ def temperatures(wildcards):
 
 
 def raw_checksums(wildcards):
-    """The verified raw files of a dataset; none for one that is embedded in a package.
-
-    Of a user's own dataset, the folder of its images, which must be there but may look newer.
-    """
-    folder = f"{config['data_dir']}/raw/{wildcards.dataset}"
-    if wildcards.dataset in EMBEDDED:
+    """The verified raw files of a published dataset; their time says nothing."""
+    if wildcards.dataset not in PUBLISHED:
         return []
-    if wildcards.dataset in PUBLISHED:
-        return f"{folder}/SHA256SUMS"
-    return ancient(folder)
+    return ancient(f"{DATA_DIR}/raw/{wildcards.dataset}/SHA256SUMS")
+
+
+def own_images(wildcards):
+    """What the preprocessed arrays of a user's own dataset are made of."""
+    return DATA.own_files(wildcards.dataset)
+
+
+def dataset_file(wildcards):
+    """dataset.json, whose time says nothing, unless it is about to be made of other files."""
+    path = f"{DATA_DIR}/{wildcards.dataset}/dataset.json"
+    return path if DATA.is_outdated(wildcards.dataset) else ancient(path)
+
+
+def dataset_content(wildcards):
+    """What makes a run again: the content of its data, wherever they lie and whenever they came."""
+    run = run_of(wildcards)
+    return DATA.content(run.dataset, run.variant, run.seed)

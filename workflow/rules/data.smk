@@ -1,5 +1,5 @@
-# Raw files as published, verified; then arrays.  Everything else depends on the small dataset.json,
-# so that touching an array retrains nothing.
+# Raw files as published, verified; then arrays.  A run depends on their content, which is a parameter
+# of its rules (dataset_content): neither a touched nor a moved file makes it again.
 
 
 rule fetch:
@@ -27,6 +27,7 @@ rule preprocess:
         "../../envs/train.yaml"
     params:
         data_dir=subpath(output[0], ancestor=2),
+        images=own_images,
     shell:
         "python -m model.data preprocess {wildcards.dataset:q} --data-dir {params.data_dir:q}"
         " > {log:q} 2>&1"

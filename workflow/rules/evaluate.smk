@@ -5,7 +5,7 @@ rule evaluate:
     input:
         config="results/{study}/runs/{dataset}/{variant}/seed{seed}/config.yaml",
         model="results/{study}/runs/{dataset}/{variant}/seed{seed}/model.safetensors",
-        dataset="<data>/{dataset}/dataset.json",
+        dataset=dataset_file,
     output:
         run_table_files("evaluate"),
     log:
@@ -16,6 +16,7 @@ rule evaluate:
     params:
         run_dir=subpath(input.config, parent=True),
         data_dir=subpath(input.dataset, ancestor=2),
+        content=dataset_content,
         batch_size=evaluation_batch_size,
         importance_samples=importance_samples,
     shell:
@@ -46,7 +47,7 @@ rule probe:
     input:
         config="results/{study}/runs/{dataset}/{variant}/seed{seed}/config.yaml",
         model="results/{study}/runs/{dataset}/{variant}/seed{seed}/model.safetensors",
-        dataset="<data>/{dataset}/dataset.json",
+        dataset=dataset_file,
     output:
         run_table_files("probe"),
         "results/{study}/runs/{dataset}/{variant}/seed{seed}/samples.npy",
@@ -58,6 +59,7 @@ rule probe:
     params:
         run_dir=subpath(input.config, parent=True),
         data_dir=subpath(input.dataset, ancestor=2),
+        content=dataset_content,
         num_samples=probe_samples,
         temperatures=temperatures,
     shell:

@@ -1,4 +1,5 @@
-# Tables and figures: which there are stands in workflow/study/registry.py.
+# Tables and figures: which there are stands in workflow/study/registry.py.  Those of an ablation are
+# made of its own runs, not of the tables of the study, so that a failed run costs no other ablation.
 
 
 rule runs:
@@ -77,7 +78,7 @@ for output_name, ablation_output in registry.ABLATION_OUTPUTS.items():
         name:
             output_name
         input:
-            expand("results/{{study}}/tables/{table}.parquet", table=ablation_output.tables),
+            ablation_run_files,
             ablation="results/{study}/ablations/{ablation}.yaml",
         output:
             ablation_files(output_name),

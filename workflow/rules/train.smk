@@ -19,7 +19,7 @@ rule configure:
 rule train:
     input:
         config="results/{study}/runs/{dataset}/{variant}/seed{seed}/config.yaml",
-        dataset="<data>/{dataset}/dataset.json",
+        dataset=dataset_file,
     output:
         "results/{study}/runs/{dataset}/{variant}/seed{seed}/model.safetensors",
         "results/{study}/runs/{dataset}/{variant}/seed{seed}/history.parquet",
@@ -35,6 +35,7 @@ rule train:
     params:
         run_dir=subpath(input.config, parent=True),
         data_dir=subpath(input.dataset, ancestor=2),
+        content=dataset_content,
     shell:
         "python -m model.train {params.run_dir:q} --data-dir {params.data_dir:q}"
         " --threads 1 > {log:q} 2>&1"

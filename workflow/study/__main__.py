@@ -15,16 +15,25 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         args.command(args)
     except (ConfigError, ResultError, OSError) as error:
-        print(f"study: {' '.join(str(error).split())}", file=sys.stderr)
+        _complain(error)
         return 1
     return 0
 
 
+def _complain(what: object) -> None:
+    print(f"study: {' '.join(str(what).split())}", file=sys.stderr)
+
+
 # Imports are where they are needed: each command is a process of the workflow.
 def _collect(args: argparse.Namespace) -> None:
+    from study.collecting.collect import collect
     from study.outputs import write_study_tables
+    from study.partial import remove_partial
 
-    write_study_tables(args.study, args.runs, args.run_dirs, args.tables)
+    tables = collect(args.study, registry.tables_of(args.runs), args.run_dirs)
+    write_study_tables(tables, args.tables)
+    if args.runs == "all":
+        remove_partial(args.tables.parent)
 
 
 def _ablation(args: argparse.Namespace) -> None:
@@ -45,14 +54,23 @@ def _partial(args: argparse.Namespace) -> None:
     from study.partial import write_partial_tables
     from study.planning.study import Study
 
-    directory = write_partial_tables(Study.load(args.config, args.study), args.results)
-    print(f"what has finished is in {directory}")
+    study = Study.load(args.config, args.study)
+    directory = write_partial_tables(study, args.results, lambda line: _complain(f"skipped {line}"))
+    print(f"tables and figures of what has finished are in {directory}")
 
 
 def _show(args: argparse.Namespace) -> None:
     from study.show import find_study, text_of
 
     print(text_of(find_study(args.results, args.study), args.table), end="")
+
+
+def _retrain(args: argparse.Namespace) -> None:
+    from study.retrain import set_runs_aside
+
+    for aside in set_runs_aside(args.results / args.study, args.runs):
+        print(f"set aside: {aside}")
+    print("snakemake trains these runs from scratch now")
 
 
 def _document(args: argparse.Namespace) -> None:
@@ -100,6 +118,14 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument("--ablations", type=Path, nargs="+", required=True, metavar="FILE.yaml")
     figures.add_argument("--study-dir", type=Path, required=True, help="results/STUDY")
     figures.set_defaults(command=_figures)
+
+    retrain = commands.add_parser(
+        "retrain", help="set runs aside, so that snakemake trains them from scratch"
+    )
+    retrain.add_argument("--study", required=True)
+    retrain.add_argument("--results", type=Path, default=Path("results"))
+    retrain.add_argument("runs", nargs="+", metavar="DATASET/VARIANT[/seedN]")
+    retrain.set_defaults(command=_retrain)
 
     document = commands.add_parser(
         "document", help="bring results/README.md and docs/ablations.md up to date"

@@ -1,27 +1,26 @@
 """Writing what the registry lists: tables of a study and of its ablations, and their figures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from model.files import write_text
 from model.table import Table, write_parquet
-from study.collecting.collect import collect
-from study.registry import ABLATION_OUTPUTS, STUDY_FIGURES, STUDY_TABLES, tables_of
+from study.registry import ABLATION_OUTPUTS, STUDY_FIGURES, STUDY_TABLES
 
 # pandas, and seaborn far more so, take long to import: each command is a process of the workflow.
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from study.planning.ablation import Ablation
+    from study.results import StudyResults
 
 
-def write_study_tables(
-    study: str, runs: Literal["all", "probed"], run_dirs: Iterable[Path], directory: Path
-) -> None:
-    """Write the tables that hold rows of these runs; raises ResultError."""
-    for name, table in collect(study, tables_of(runs), run_dirs).items():
+def write_study_tables(tables: Mapping[str, "pa.Table"], directory: Path) -> None:
+    """Write tables that `collect` gave, each in its formats."""
+    for name, table in tables.items():
         write_parquet(table, directory / f"{name}.parquet")
         entry = STUDY_TABLES[name]
         if "md" in entry.formats and entry.module is not None:
@@ -34,7 +33,9 @@ def write_study_figures(ablations: Sequence["Ablation"], study_dir: Path) -> Non
     from study.figures.style import save
     from study.results import StudyResults
 
-    results = StudyResults.of_study(study_dir)
+    names = sorted({table for figure in STUDY_FIGURES.values() for table in figure.tables})
+    baselines = {path for a in ablations for path in a.baseline_dirs(study_dir)}
+    results = StudyResults.of_runs(study_dir, ablations[0].study, names, baselines)
     for name, figure in STUDY_FIGURES.items():
         drawn = import_module(figure.module).draw(ablations, results)
         save(drawn, study_dir / "figures", name)
@@ -42,14 +43,24 @@ def write_study_figures(ablations: Sequence["Ablation"], study_dir: Path) -> Non
 
 def write_ablation_output(name: str, ablation: "Ablation", study_dir: Path) -> None:
     """Write one of ABLATION_OUTPUTS of an ablation, table and figure; raises ResultError."""
-    from study.figures.style import save
     from study.results import StudyResults
 
-    output, results = ABLATION_OUTPUTS[name], StudyResults.of_study(study_dir)
+    output, run_dirs = ABLATION_OUTPUTS[name], ablation.run_dirs(study_dir)
+    results = StudyResults.of_runs(study_dir, ablation.study, output.tables, run_dirs)
     frame = import_module(output.table).rows(ablation, results)
-    write_ablation_table(name, ablation, frame, results.tables)
+    write_ablation_table(name, ablation, frame, study_dir / "tables")
+    draw_ablation(name, ablation, results, study_dir / "figures")
+
+
+def draw_ablation(
+    name: str, ablation: "Ablation", results: "StudyResults", directory: Path
+) -> None:
+    """Draw the figure of one of ABLATION_OUTPUTS."""
+    from study.figures.style import save
+
+    output = ABLATION_OUTPUTS[name]
     figure = import_module(output.figure).draw(ablation, results)
-    save(figure, study_dir / "figures", ablation.name + output.suffix)
+    save(figure, directory, ablation.name + output.suffix)
 
 
 def write_ablation_table(

@@ -1,40 +1,126 @@
-"""Tables of what has finished, while the rest of a study still trains."""
+"""Tables of what has finished, while the rest of a study still trains or has failed."""
 
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 from model.config import ConfigError
+from model.files import write_text
+from model.run_config import RunConfig
 from model.table import ResultError
-from study.collecting.run_result import RunResult
-from study.outputs import write_ablation_table, write_study_tables
+from study.collecting.collect import collect
+from study.collecting.training_record import TrainingRecord
+from study.outputs import draw_ablation, write_ablation_table, write_study_tables
+from study.planning.ablation import Ablation
 from study.planning.study import Run, Study
+from study.registry import ABLATION_OUTPUTS, outputs_of, tables_of
 from study.results import StudyResults
 from study.tables import comparison
 
+# Of every file README.md there: what does not begin so is the user's.
+_TITLE = "# Partial results of the study "
+_FILES = ("config.yaml", "train.json", "history.parquet", "test.parquet")
 
-def write_partial_tables(study: Study, results: Path) -> Path:
-    """Write the tables of runs and of the ablations, of finished runs; the folder written to.
+
+def write_partial_tables(study: Study, results: Path, skip: Callable[[str], None]) -> Path:
+    """Write tables and figures of the runs that have finished; the folder written to.
 
     It is not the folder of the final tables, which Snakemake writes when all runs are there.
+    `skip` is told of each run that is damaged, and of each table that cannot be made, in one line.
     """
     study_dir = results / study.name
-    finished = [path for run in study.runs if (path := _finished(study, study_dir, run))]
+    finished = [run for run in study.runs if _is_finished(study, study_dir, run)]
     if not finished:
         raise ResultError(f"{study_dir}: no run has finished yet")
+    run_dirs = [_run_dir(study_dir, run) for run in finished]
+    tables = collect(study.name, tables_of("all"), run_dirs, skip)
+    frames = {name: table.to_pandas() for name, table in tables.items()}
+    runs = frames["runs"]
+    found = {Run(*key) for key in zip(runs["dataset"], runs["variant"], runs["seed"], strict=True)}
+    remove_partial(study_dir)
     directory = study_dir / "partial"
-    write_study_tables(study.name, "all", finished, directory)
-    partial_results = StudyResults(directory, study_dir / "runs")
+    write_text(directory / "README.md", _readme(study, found))
+    write_study_tables(tables, directory)
     for ablation in study.ablations.values():
-        frame = comparison.rows(ablation, partial_results, is_partial=True)
-        write_ablation_table("comparison", ablation, frame, directory)
+        for name in outputs_of(ablation.name):
+            try:
+                _write(name, ablation, StudyResults(frames, study_dir / "runs"), directory)
+            except ResultError as error:
+                skip(f"{ablation.name}{ABLATION_OUTPUTS[name].suffix}: {error}")
     return directory
 
 
-def _finished(study: Study, study_dir: Path, run: Run) -> Path | None:
-    """The folder of a run that is trained and evaluated as config.yaml now says."""
-    directory = study_dir / "runs" / run.dataset / run.variant / f"seed{run.seed}"
+def remove_partial(study_dir: Path) -> None:
+    """Delete what `write_partial_tables` wrote: the final tables take its place."""
+    directory = study_dir / "partial"
+    readme = directory / "README.md"
+    if readme.is_file() and readme.read_bytes().startswith(_TITLE.encode()):
+        shutil.rmtree(directory)
+
+
+def _is_finished(study: Study, study_dir: Path, run: Run) -> bool:
+    """Whether a run is trained and evaluated as config.yaml now says, or damaged."""
+    directory = _run_dir(study_dir, run)
+    if not all((directory / name).exists() for name in _FILES):
+        return False
+    planned = study.run_config(run).hash
     try:
-        found = RunResult.read(directory)
-        found.table("test")
-    except (ResultError, ConfigError):
-        return None
-    return directory if found.config.hash == study.run_config(run).hash else None
+        configured = RunConfig.load(directory / "config.yaml").hash
+        trained = TrainingRecord.read(directory / "train.json").config_hash
+    except (ConfigError, ResultError):
+        return True  # collecting it says what is wrong
+    return planned == configured == trained
+
+
+def _run_dir(study_dir: Path, run: Run) -> Path:
+    return study_dir / "runs" / run.dataset / run.variant / f"seed{run.seed}"
+
+
+def _write(name: str, ablation: Ablation, results: StudyResults, directory: Path) -> None:
+    """An output of an ablation, as far as its runs are there."""
+    known = _of_finished(ablation, results)
+    if name == "comparison":
+        frame = comparison.rows(ablation, results, is_partial=True)
+        write_ablation_table(name, ablation, frame, directory)
+    elif known.variants:
+        frame = import_module(ABLATION_OUTPUTS[name].table).rows(known, results)
+        write_ablation_table(name, ablation, frame, directory)
+    if known.variants:
+        draw_ablation(name, known, results, directory)
+
+
+def _of_finished(ablation: Ablation, results: StudyResults) -> Ablation:
+    """The ablation of the variants that have a run, where the baseline has one."""
+    runs = results.tables["runs"]
+    there = set(zip(runs["dataset"], runs["variant"], strict=True))
+    variants = {
+        dataset: tuple(variant for variant in names if (dataset, variant) in there)
+        for dataset, names in ablation.variants.items()
+        if (dataset, names[0]) in there
+    }
+    return dataclasses.replace(ablation, variants=variants)
+
+
+def _readme(study: Study, found: set[Run]) -> str:
+    missing = [f"- {run.dataset}/{run.variant}/seed{run.seed}" for run in _without(study, found)]
+    return "\n".join(
+        [
+            f"{_TITLE}{study.name}",
+            "",
+            f"{len(found)} of {len(study.runs)} runs, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
+            "Once all of them are there, snakemake writes the final tables into ../tables and "
+            "../figures and removes this folder.",
+            "",
+            "Without a result that can be read:",
+            "",
+            *(missing or ["- none"]),
+            "",
+        ]
+    )
+
+
+def _without(study: Study, found: set[Run]) -> Sequence[Run]:
+    return [run for run in study.runs if run not in found]

@@ -28,7 +28,7 @@ class StudyFigure:
     """figures/{name}.*: of the first seed of each ablation's baseline."""
 
     module: str  # holds `draw(ablations, results)`
-    tables: tuple[str, ...]  # of the study, that it is drawn from
+    tables: tuple[str, ...]  # of those of a study, with the rows of those runs only
     run_files: tuple[str, ...] = ()  # of those runs, that it is drawn from
 
 
@@ -43,7 +43,7 @@ class AblationOutput:
 
     table: str
     figure: str
-    tables: tuple[str, ...]  # of the study, that it is made of
+    tables: tuple[str, ...]  # of those of a study, with the rows of its own runs only
     formats: tuple[str, ...] = ("parquet",)
     suffix: str = ""
     ablations: tuple[str, ...] | None = None  # that have it; None: all
@@ -52,6 +52,7 @@ class AblationOutput:
 STUDY_TABLES = {
     "runs": StudyTable(module="study.tables.runs"),
     "timings": StudyTable(module="study.tables.timings"),
+    "segments": StudyTable(module="study.tables.segments"),
     "rates": StudyTable(module="study.tables.rates"),
     **{
         name: StudyTable(runs="probed" if table.command == "probe" else "all")

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from tabulate import tabulate
 
-from model.table import ResultError
+from model.files import AGAIN
+from model.table import ResultError, read_file, read_parquet
 from study.registry import ABLATION_OUTPUTS, STUDY_TABLES, outputs_of
 
 # What the overview shows of the many columns of runs, and under which heading.
@@ -27,7 +27,7 @@ _OVERVIEW = {
 
 def find_study(results: Path, study: str | None) -> Path:
     """The folder of a study under `results`, or of the only one there is; raises ResultError."""
-    found = sorted(p.parent.parent.name for p in results.glob("*/tables/runs.parquet"))
+    found = sorted({path.parent.parent.name for path in results.glob("*/tables/*.parquet")})
     if study is None and len(found) == 1:
         return results / found[0]
     if study in found:
@@ -52,12 +52,12 @@ def text_of(study_dir: Path, name: str) -> str:
     if name not in known:
         raise ResultError(f"no table {name!r} in {study_dir}; there are {', '.join(known)}")
     markdown = study_dir / "tables" / f"{name}.md"
-    if markdown.is_file():
-        return markdown.read_text(encoding="utf-8")
-    path = markdown.with_suffix(".parquet")
-    if not path.is_file():
-        raise ResultError(f"{path} is missing; make it with snakemake")
-    table = pq.read_table(path)
+    if markdown.exists():
+        try:
+            return read_file(markdown).decode()
+        except UnicodeDecodeError as error:
+            raise ResultError(f"{markdown}: {error}; {AGAIN}") from None
+    table = read_parquet(markdown.with_suffix(".parquet"), _OVERVIEW if name == "runs" else None)
     headings = _OVERVIEW if name == "runs" else {c: c for c in table.column_names}
     columns = {heading: map(_cell, table[c].to_pylist()) for c, heading in headings.items()}
     return tabulate(columns, headers="keys", tablefmt="simple", disable_numparse=True) + "\n"

@@ -1,18 +1,18 @@
 """What the folder of one run holds: its config, how it was trained, its tables."""
 
-import json
-from collections.abc import Mapping
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from model.config import RunConfig
-from model.run_tables import RUN_TABLES
-from model.table import ResultError, metadata_of
+from model.files import AGAIN
+from model.run_config import RunConfig
+from model.run_tables import written_by
+from model.table import ResultError, metadata_of, read_file, read_parquet
+from model.validation import ConfigError
+from study.collecting.training_record import TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -20,25 +20,30 @@ class RunResult:
     """A run that was trained; its tables are read when they are asked for."""
 
     directory: Path
-    config: RunConfig
-    training: Mapping[str, Any]  # train.json
+    config: RunConfig  # as trained: the defaults of that time, not today's
+    training: TrainingRecord
     _tables: dict[str, pa.Table] = field(default_factory=dict)
 
     @classmethod
     def read(cls, directory: Path) -> "RunResult":
         """Read a run's folder; raises ResultError if its files are not of one and the same run."""
-        config = RunConfig.load(_existing(directory / "config.yaml"))
-        if directory.parts[-3:] != (config.dataset, config.variant, f"seed{config.seed}"):
-            raise ResultError(
-                f"{directory}: its config.yaml is of {config.dataset}/{config.variant}/"
-                f"seed{config.seed}; the path and the config of a run must name the same run"
-            )
-        path = _existing(directory / "train.json")
+        path, record = directory / "config.yaml", directory / "train.json"
+        read_file(path)
         try:
-            training: dict[str, Any] = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ResultError(f"{path}: {error}; train this run again") from None
-        _check_hash(path, training.get("config_hash"), config, "train")
+            planned = RunConfig.load(path)
+        except ConfigError as error:
+            raise ResultError(f"{error}; {AGAIN}") from None
+        if directory.parts[-3:] != (planned.dataset, planned.variant, f"seed{planned.seed}"):
+            raise ResultError(
+                f"{directory}: its config.yaml is of {planned.dataset}/{planned.variant}/"
+                f"seed{planned.seed}; the path and the config of a run must name the same run"
+            )
+        training = TrainingRecord.read(record)
+        _check(record, "config_hash", training.config_hash, planned.hash)
+        try:
+            config = RunConfig.of_settings(training.settings)
+        except ConfigError as error:
+            raise ResultError(f"{record}: settings: {error}; {AGAIN}") from None
         return cls(directory, config, training)
 
     def table(self, name: str) -> pa.Table:
@@ -48,17 +53,18 @@ class RunResult:
         return self._tables[name]
 
     def _read(self, name: str) -> pa.Table:
-        path = _existing(self.directory / f"{name}.parquet")
-        command = RUN_TABLES[name].command
-        try:
-            table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise ResultError(f"{path}: {reason}; {command} this run again") from None
-        metadata = metadata_of(table)
-        if metadata.get("table") != name:
-            raise ResultError(f"{path} is no table {name}; {command} this run again")
-        _check_hash(path, metadata.get("config_hash"), self.config, command)
+        path = self.directory / f"{name}.parquet"
+        table = read_parquet(path)
+        about = metadata_of(table)
+        if about.get("table") != name:
+            raise ResultError(f"{path} is no table {name}; {AGAIN}")
+        for key in ("config_hash", "dataset_sha256"):
+            _check(path, key, about.get(key), getattr(self.training, key))
+        if "code_digest" not in about:
+            raise ResultError(f"{path}: it does not say which code computed it; {AGAIN}")
+        if name in written_by("train"):
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            _check(path, "sha256", digest, self.training.sha256.get(path.name))
         return table
 
     def mean(self, name: str) -> float:
@@ -70,20 +76,12 @@ class RunResult:
         values = self.table("test")[name].to_numpy()
         return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else np.nan
 
-    def evaluated(self, name: str) -> str:
-        """A setting or the provenance of the evaluation, from the metadata of the table `test`."""
-        return metadata_of(self.table("test"))[name]
+    def about(self, table: str, name: str) -> str:
+        """A setting or the provenance of a table, from its metadata."""
+        return metadata_of(self.table(table))[name]
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise ResultError(f"{path} is missing: train, evaluate and probe this run first")
-    return path
-
-
-def _check_hash(path: Path, found: str | None, config: RunConfig, command: str) -> None:
-    if found != config.hash:
-        raise ResultError(
-            f"{path}: config_hash is {found}, but the run has {config.hash}; "
-            f"{command} this run again"
-        )
+def _check(path: Path, name: str, found: str | None, expected: str | None) -> None:
+    """That a file belongs to the run: `expected` is what its config or its train.json says."""
+    if found != expected:
+        raise ResultError(f"{path}: its {name} is {found}, that of the run {expected}; {AGAIN}")

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from model.table import ResultError
+from study.comparing.code import joined
 from study.comparing.published import published_rows
 from study.comparing.selection import finished, select
 from study.comparing.statistics import evaluation_error, mean_and_interval
@@ -16,11 +17,12 @@ from study.unit import column_in_unit, in_unit
 Row = dict[str, Any]
 
 USED_RATE_NATS = 1.0  # below this rate no latent says anything of the image
-# Equal for all seeds of a variant; the first five for all variants that are compared.
+# Equal for all seeds of a variant; the first six for all variants that are compared.
 SHARED = (
     "definitions",
     "unit",
     "dataset_version",
+    "dataset_sha256",
     "num_images",
     "likelihood_dims",
     "num_parameters",
@@ -28,37 +30,37 @@ SHARED = (
     "num_latents",
     "importance_samples",
 )
-COMPARABLE = SHARED[:5]
+_CODE = ("training_code_digest", "evaluation_code_digest")
+COMPARABLE = SHARED[:6]
 
 
 def compare(ablation: Ablation, results: StudyResults, *, is_partial: bool = False) -> list[Row]:
     """One row per dataset and variant, then the paper's rows that no variant of ours has.
 
-    Means are over finished seeds.  Raises ResultError for a missing run, unless the table is
-    partial: then a variant without any run is a row of origin `missing`, and variants may have
-    different seeds.
+    Means are over finished seeds.  Raises ResultError for a variant without any run, unless the
+    table is partial: then it is a row of origin `missing`.
     """
-    runs, timings = results.table("runs"), results.table("timings")
+    runs, timings = results.tables["runs"], results.tables["timings"]
     rows: list[Row] = []
     for dataset, variants in ablation.variants.items():
         of_study = runs[(runs["study"] == ablation.study) & (runs["dataset"] == dataset)]
-        if not is_partial:
-            _check_seeds(of_study, ablation, dataset)
         present = set(of_study["variant"])
         _check_comparable(dataset, of_study[of_study["variant"].isin(variants)])
         trained = {
             variant: _trained(ablation, results, of_study, dataset, variant)
             for variant in variants
-            if variant in present
+            if variant in present or not is_partial
         }
         versions = {row["dataset_version"] for row in trained.values()}
-        rows += trained.values()
-        rows += [_missing(ablation, dataset, v) for v in variants if v not in present]
+        rows += [trained.get(v) or _missing(ablation, dataset, v) for v in variants]
         rows += _of_the_paper_only(ablation, dataset, min(versions, default=""))
-    hours = timings.groupby(["study", "dataset", "variant"])["gpu_hours"].mean()
+    of_variants = timings.groupby(["study", "dataset", "variant"])
+    hours = of_variants["gpu_hours"].mean()
+    codes = {name: of_variants[name].agg(joined) for name in _CODE}
     for row in rows:
         key = (row["study"], row["dataset"], row["variant"])
         row["gpu_hours_mean"] = hours.get(key, nan)
+        row |= {name: code.get(key) for name, code in codes.items()}
     return rows
 
 
@@ -192,26 +194,13 @@ def _shared_value(runs: pd.DataFrame, name: str, what: str) -> Any:
     return values[0]
 
 
-def _check_seeds(runs: pd.DataFrame, ablation: Ablation, dataset: str) -> None:
-    """A mean over fewer seeds than its neighbour's is a missing run, unless one diverged."""
-    seeds = {
-        variant: select(runs, ablation.study, dataset, variant)["seed"].tolist()
-        for variant in ablation.variants[dataset]
-    }
-    wanted = sorted({seed for found in seeds.values() for seed in found})
-    for variant, found in seeds.items():
-        if found != wanted:
-            missing = min(set(wanted) - set(found))
-            raise ResultError(
-                f"the table of runs has {dataset}/{variant} without seed {missing}; train and "
-                "evaluate it, then make the tables again with snakemake"
-            )
-
-
 def _check_comparable(dataset: str, runs: pd.DataFrame) -> None:
     """Numbers that mean different things do not stand in one column."""
     for name in COMPARABLE:
         values = dict(zip(runs[name], runs["variant"], strict=True))
         if len(values) > 1 and len(set(values.values())) > 1:
             found = ", ".join(f"{variant} {value}" for value, variant in values.items())
-            raise ResultError(f"{dataset}: variants of different {name} are not compared: {found}")
+            raise ResultError(
+                f"{dataset}: variants of different {name} are not compared: {found}; the same "
+                "snakemake command trains again what was trained on other data"
+            )

@@ -38,7 +38,7 @@ class _Style:
 @in_style
 def draw(ablation: Ablation, results: StudyResults) -> Figure:
     """Per dataset the test NLL by variant, and below it the validation learning curves."""
-    runs, history = results.table("runs"), results.table("history")
+    runs, history = results.tables["runs"], results.tables["history"]
     table = rows(ablation, results)
     table = table[table["origin"] == "trained"]
     styles = _styles(ablation)

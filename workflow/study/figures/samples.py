@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from model.measurement.kept_samples import Images
 from model.table import ResultError
 from study.comparing.selection import baselines
 from study.figures.style import MAX_WIDTH, finish, in_style, shared_or_each
 from study.planning.ablation import Ablation
-from study.results import Images, StudyResults
+from study.results import StudyResults
 
 DRAWN = 3  # samples per temperature
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import yaml
 from pydantic import Field
 
+from model.files import AGAIN
 from model.validation import NO_OTHER_KEYS, ConfigError, validated
 from study.planning.config_file import Names
 
@@ -24,19 +25,38 @@ class Ablation:
     description: str
     # per dataset, in the order of display, the baseline first
     variants: Annotated[dict[str, Names], Field(min_length=1)]
+    seeds: dict[str, Annotated[int, Field(ge=1)]]  # per dataset: how many runs each variant has
     source: str | None = None  # the paper's table or figure whose values stand beside ours
 
     @classmethod
     def load(cls, path: Path) -> "Ablation":
         """Read an ablation's file; raises ConfigError, one line."""
-        if not path.is_file():
+        if not path.exists():
             raise ConfigError(
                 f"{path} is missing: snakemake writes it for each ablation of a study"
             )
         try:
             return validated(cls, yaml.safe_load(path.read_text()))
-        except (ConfigError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+        # A ValueError: not UTF-8, too.
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"{path}: {reason}; {AGAIN}") from None
+
+    def run_dirs(self, study_dir: Path) -> list[Path]:
+        """The folders of all its runs."""
+        return [
+            study_dir / "runs" / dataset / variant / f"seed{seed}"
+            for dataset, variants in self.variants.items()
+            for variant in variants
+            for seed in range(self.seeds[dataset])
+        ]
+
+    def baseline_dirs(self, study_dir: Path) -> list[Path]:
+        """The folders of the first seed of each dataset's baseline."""
+        return [
+            study_dir / "runs" / dataset / variants[0] / "seed0"
+            for dataset, variants in self.variants.items()
+        ]
 
     def dump(self) -> str:
         """The YAML text that `load` reads."""

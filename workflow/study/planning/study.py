@@ -6,8 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from model.config import EvaluateConfig, ModelConfig, ProbeConfig, RunConfig, TrainConfig
+from model.config import EvaluateConfig, ModelConfig, ProbeConfig, TrainConfig
 from model.definitions import DEFINITIONS
+from model.run_config import RunConfig
 from model.validation import ConfigError, validated
 from study.planning.ablation import Ablation
 from study.planning.config_file import ConfigFile, Settings
@@ -105,12 +106,14 @@ class Study:
     def _ablation(self, name: str) -> Ablation:
         entry = self.file.ablations[name]
         on_datasets = {dataset: entry.variants_on(dataset) for dataset in self.datasets}
+        variants = {dataset: names for dataset, names in on_datasets.items() if names}
         return Ablation(
             study=self.name,
             name=name,
             title=entry.title,
             description=entry.description,
-            variants={dataset: names for dataset, names in on_datasets.items() if names},
+            variants=variants,
+            seeds={dataset: len(self.seeds(dataset)) for dataset in variants},
             source=entry.source,
         )
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from model.table import Table, column
+from study.comparing.code import code_columns, with_note
 from study.comparing.comparison import compare
 from study.comparing.published import PAPER
 from study.planning.ablation import Ablation
@@ -61,10 +62,12 @@ TABLE = Table(
         column("definitions", pa.int64(),
                "version of what the numbers mean (model/definitions.py)"),
         column("dataset_version", pa.string(), "version of the dataset"),
+        column("dataset_sha256", pa.string(), "digest of the dataset's arrays"),
         column("num_images", pa.int64(), "test images that each run's NLL is the mean of"),
         column("likelihood_dims", pa.int64(), "pixel values per image that the likelihood covers"),
         column("gpu_hours_mean", pa.float64(), "GPUs x hours of a training, mean over all seeds",
                "h"),
+        *code_columns("training", "evaluation"),
         column("origin", pa.string(), "trained, published (the paper's row only) or missing"),
         column("published_method", pa.string(), "the method's name in the paper"),
         column("published_parameters", pa.string(), "parameters as the paper writes them"),
@@ -322,7 +325,7 @@ def caption(ablation: Ablation, frame: pd.DataFrame) -> str:
         f"{row['likelihood_dims']:,} dimensions in the likelihood."
         for row in trained.to_dict("records")
     ]
-    return " ".join(sentences)
+    return with_note(" ".join(sentences), frame)
 
 
 def to_markdown(ablation: Ablation, frame: pd.DataFrame) -> str:

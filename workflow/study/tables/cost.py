@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from model.table import Table, column
+from study.comparing.code import code_columns, joined, with_note
 from study.comparing.selection import select
 from study.comparing.statistics import mean_and_interval
 from study.planning.ablation import Ablation
@@ -29,14 +30,15 @@ TABLE = Table(
         *mean_columns("peak_memory_mb", "peak memory of the GPU, or process", "10^6 B"),
         column("peak_memory_ratio", pa.float64(), "its ratio to the first variant's"),
         column("device", pa.string(), "GPUs, or CPUs, that the runs were trained on"),
+        *code_columns("training"),
     ],
 )
 
 
 def rows(ablation: Ablation, results: StudyResults) -> pd.DataFrame:
     """One row per dataset and variant; ratios of means are to the dataset's first variant."""
-    iterations = results.table("runs")[[*NAMES, "iterations_done"]]
-    done = iterations.merge(results.table("timings"), on=NAMES)
+    iterations = results.tables["runs"][[*NAMES, "iterations_done"]]
+    done = iterations.merge(results.tables["timings"], on=NAMES)
     done["iteration_ms"] = 1000 * done["wall_seconds"] / done["iterations_done"]
     done["peak_memory_mb"] = done["peak_memory_bytes"] / 1e6
     rows: list[dict[str, object]] = []
@@ -48,6 +50,7 @@ def rows(ablation: Ablation, results: StudyResults) -> pd.DataFrame:
                 **{name: of_variant[name].iloc[0] for name in ("study", "dataset", "variant")},
                 "num_runs": len(of_variant),
                 "device": ", ".join(sorted(set(of_variant["device"]))),
+                "training_code_digest": joined(of_variant["training_code_digest"]),
             }
             for name, ratio in (
                 ("iteration_ms", "iteration_ms_ratio"),
@@ -76,7 +79,7 @@ def to_markdown(_ablation: Ablation, frame: pd.DataFrame) -> str:
     ]
     headings = ["dataset", "variant", "runs", "device"]
     headings += ["iteration (ms)", "ratio", "peak memory (MB)", "ratio"]
-    return with_caption(_CAPTION, headings, cells, num_left=4)
+    return with_caption(with_note(_CAPTION, frame), headings, cells, num_left=4)
 
 
 def _with_interval(row: Mapping[Hashable, float], name: str, digits: int) -> str:

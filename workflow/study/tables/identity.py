@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from model.config import RunConfig
+from model.run_config import RunConfig
 from model.table import column
 
 IDENTITY = [

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from model.table import Table, column
 from study.collecting.run_result import RunResult
+from study.comparing.code import code_columns, with_note
 from study.tables.markdown import with_caption
 
 LEAST_RISE = 1e-4  # relative; a normalised state's norm differs from 1 by rounding and its epsilon
@@ -45,13 +46,18 @@ TABLE = Table(
             pa.float64(),
             "the same of root mean squares: jump_ratio x resolution before / resolution",
         ),
+        *code_columns("training", "probe"),
     ],
 )
 
 
 def rows(run: RunResult) -> Iterator[dict[str, Any]]:
     """One row per stretch of blocks at one resolution."""
-    return segments(run.table("block_norms").to_pandas())
+    code = {
+        "training_code_digest": run.training.joined("code_digest"),
+        "probe_code_digest": run.about("block_norms", "code_digest"),
+    }
+    return (row | code for row in segments(run.table("block_norms").to_pandas()))
 
 
 def segments(block_norms: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -109,7 +115,7 @@ def to_markdown(norms: pd.DataFrame) -> str:
         "rising steps",
         "jumps (RMS)",
     ]
-    return with_caption(_CAPTION, headings, rows, num_left=len(headings))
+    return with_caption(with_note(_CAPTION, norms), headings, rows, num_left=len(headings))
 
 
 _CAPTION = (

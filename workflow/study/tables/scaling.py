@@ -72,7 +72,7 @@ def scaling_of(ablation: Ablation) -> Scaling:
 
 def rows(ablation: Ablation, results: StudyResults) -> pd.DataFrame:
     """One row per dataset, series and variant; x1, where nothing has grown yet, is in each."""
-    scaling, runs = scaling_of(ablation), results.table("runs")
+    scaling, runs = scaling_of(ablation), results.tables["runs"]
     rows = []
     for dataset, variants in ablation.variants.items():
         for variant in variants:

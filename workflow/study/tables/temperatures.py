@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from model.table import Table, column
 from study.collecting.run_result import RunResult
+from study.comparing.code import code_columns, with_note
 from study.tables.markdown import with_caption
 
 TABLE = Table(
@@ -35,13 +36,18 @@ TABLE = Table(
             pa.list_(pa.float64()),
             "energy of samples / energy of test images in the detail of each resolution",
         ),
+        *code_columns("training", "probe"),
     ],
 )
 
 
 def rows(run: RunResult) -> Iterator[dict[str, Any]]:
     """One row per temperature."""
-    return temperature_rows(run.table("instability").to_pandas())
+    code = {
+        "training_code_digest": run.training.joined("code_digest"),
+        "probe_code_digest": run.about("instability", "code_digest"),
+    }
+    return (row | code for row in temperature_rows(run.table("instability").to_pandas()))
 
 
 def temperature_rows(instability: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -108,7 +114,7 @@ def to_markdown(temperatures: pd.DataFrame) -> str:
         "histogram distance",
         "energy, samples / test, by resolution",
     ]
-    return with_caption(_CAPTION, headings, cells, num_left=len(headings))
+    return with_caption(with_note(_CAPTION, temperatures), headings, cells, num_left=len(headings))
 
 
 _CAPTION = (

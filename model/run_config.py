@@ -1,0 +1,131 @@
+"""One run, fully resolved: its settings, and what identifies its result.
+
+A result's identity is its settings, without what cannot change it, its seed, the version of the
+definitions and the content of its dataset.  An option at its default is no part of it: adding an
+option to the code never retrains a finished run.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from model.config import ModelConfig, TrainConfig
+from model.definitions import DEFINITIONS
+from model.validation import NO_OTHER_KEYS, ConfigError, validated
+
+# The C dumper gives the same text as yaml.SafeDumper, ten times as fast; not every PyYAML has it.
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run, fully resolved: what `results/{study}/runs/{run}/config.yaml` holds."""
+
+    __pydantic_config__ = NO_OTHER_KEYS
+
+    dataset: str
+    variant: str
+    seed: int
+    definitions: int  # the version of what its numbers mean (definitions.py)
+    model: ModelConfig
+    train: TrainConfig
+
+    def __post_init__(self) -> None:
+        if self.definitions != DEFINITIONS:
+            raise ConfigError(
+                f"the run is of version {self.definitions}, and this code computes version "
+                f"{DEFINITIONS} (model/definitions.py); snakemake makes it again",
+                "definitions",
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> "RunConfig":
+        """Read a run's config.yaml; raises ConfigError, one line, for unknown or missing keys."""
+        try:
+            return validated(cls, yaml.safe_load(path.read_text()))
+        # A ValueError: not UTF-8, too.
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+
+    @classmethod
+    def of_settings(cls, settings: Any) -> "RunConfig":
+        """What `settings` gave when the run was trained; raises ConfigError."""
+        return validated(cls, settings)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting, those at their default too: what a result records and is believed for."""
+        return _plain(self, with_defaults=True)
+
+    def dump(self) -> str:
+        """The YAML text of this run, without the options that are at their default.
+
+        So an option that is added to the code changes no file of a run that does not use it, and
+        no job of such a run starts again.
+        """
+        text: str = yaml.dump(_plain(self, with_defaults=False), Dumper=_Dumper, sort_keys=False)
+        return text
+
+    @property
+    def hash(self) -> str:
+        """Identifies the result: equal hash, equal weights."""
+        return self._digest(without=())
+
+    def identity(self, dataset_sha256: str) -> str:
+        """Identifies the trajectory on a dataset's content: a longer `iterations` continues it."""
+        content = f"{self._digest(without=('iterations',))} {dataset_sha256}"
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def difference(self, settings: Mapping[str, Any]) -> str | None:
+        """The first setting by which a trajectory with `settings` is another one, in words.
+
+        A setting that was not there yet counts as today's default: options are added so that their
+        default is what the code did before.
+        """
+        for section in ("model", "train"):
+            config, recorded = getattr(self, section), settings[section]
+            now = self.settings[section]
+            for field in dataclasses.fields(config):
+                name = field.name
+                if name == "iterations" or not field.metadata.get("affects_result", True):
+                    continue
+                if name in recorded and recorded[name] != now[name]:
+                    return f"{section}.{name} was {recorded[name]} and is {now[name]}"
+        return None
+
+    def _digest(self, without: tuple[str, ...]) -> str:
+        content = {
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "definitions": self.definitions,
+            "model": _hashed_fields(self.model),
+            "train": {k: v for k, v in _hashed_fields(self.train).items() if k not in without},
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _hashed_fields(config: Any) -> dict[str, Any]:
+    """The fields that can change a result and are not at their default."""
+    return {
+        f.name: getattr(config, f.name)
+        for f in dataclasses.fields(config)
+        if f.metadata.get("affects_result", True) and getattr(config, f.name) != f.default
+    }
+
+
+def _plain(value: Any, *, with_defaults: bool) -> Any:
+    """Dataclasses and tuples as the dicts and lists that YAML and JSON know."""
+    if dataclasses.is_dataclass(value):
+        fields = [(f, getattr(value, f.name)) for f in dataclasses.fields(value)]
+        return {
+            f.name: _plain(content, with_defaults=with_defaults)
+            for f, content in fields
+            if with_defaults or content != f.default
+        }
+    return list(value) if isinstance(value, tuple) else value

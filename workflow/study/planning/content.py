@@ -1,0 +1,69 @@
+"""What the data of runs hold: another content makes a run again, another place or time does not."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from model.data.dataset_info import DatasetInfo, load_info
+from model.data.published import EMBEDDED, PUBLISHED
+from model.data.raw_digest import own_files_sha256
+from model.data.sources import DataError
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The datasets of a study, and what its runs recorded of them."""
+
+    data_dir: str
+    runs: Path  # results/{study}/runs
+
+    def content(self, dataset: str, variant: str, seed: int) -> str | None:
+        """A text that differs from that of a run's last training if its data do; None: not known.
+
+        It is the digest of the arrays, as `dataset.json` has it, or the run's own record where the
+        arrays have been removed since.  Changed files of the user's are another content.
+        """
+        info, own = self._info(dataset), self.own_files(dataset)
+        if info is not None and own in (None, info.raw_sha256):
+            return info.dataset_sha256
+        if info is None:
+            recorded = _record(self.runs / dataset / variant / f"seed{seed}")
+            if recorded.get("raw_sha256") == own:
+                return recorded.get("dataset_sha256")
+        return f"of {own}"  # once preprocessed, they have a digest of what came of them
+
+    def is_outdated(self, dataset: str) -> bool:
+        """Whether the arrays of a user's own dataset are of other files than are there now."""
+        info = self._info(dataset)
+        return info is not None and self.own_files(dataset) not in (None, info.raw_sha256)
+
+    def own_files(self, dataset: str) -> str | None:
+        """The digest of the files that a user's own dataset is made of, or was if they are gone."""
+        if dataset in EMBEDDED or dataset in PUBLISHED:
+            return None
+        if found := _own_files_sha256(self.data_dir, dataset):
+            return found
+        if info := self._info(dataset):
+            return info.raw_sha256
+        records = map(_record, self.runs.glob(f"{dataset}/*/seed*"))
+        return next((record["raw_sha256"] for record in records if "raw_sha256" in record), None)
+
+    def _info(self, dataset: str) -> DatasetInfo | None:
+        try:
+            return load_info(self.data_dir, dataset)
+        except DataError:
+            return None
+
+
+_own_files_sha256 = cache(own_files_sha256)  # asked for each run
+
+
+def _record(run_dir: Path) -> dict[str, Any]:
+    """What a run recorded of its training; nothing if it is not trained or damaged."""
+    try:
+        found = json.loads((run_dir / "train.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
