@@ -164,7 +164,7 @@ def _check_key(opened: list[_Collection], event: Any) -> None:
         raise _mistake("a list, a mapping or an alias as a key; write text", event.start_mark)
     mark: Any = event.start_mark
     if (first := mapping.keys.get(event.value)) is not None:
-        where = f" of {mapping.place}" if mapping.place else ""
+        where = f" of {shown(mapping.place)[1:-1]}" if mapping.place else ""
         raise _mistake(
             f"the key {shown(event.value)}{where} stands there twice, first in line {first}; "
             "remove one of them",

@@ -23,6 +23,7 @@ ALIASES = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
         ("a:\n  b: {c: 1, c: 2}\n", "line 2, column 13: the key 'c' of a.b stands there twice"),
         ("a:\n- {b: 1}\n- {b: 1, 'b': 2}", "line 3, column 10: the key 'b' of a stands there"),
         ("a: {<<: {x: 1}, <<: {y: 1}}", "line 1, column 17: the key '<<' of a stands there twice"),
+        ("\ud7ff:\n  b: 1\n  b: 2\n", "line 3, column 3: the key 'b' of \\ud7ff stands there"),
         ("? [1]\n: 2\n", "line 1, column 3: a list, a mapping or an alias as a key; write text"),
         # Syntax.
         ("a:\n\tb: 1\n", "line 2, column 1: a tab; YAML wants spaces"),
