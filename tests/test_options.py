@@ -69,7 +69,7 @@ def test_a_training_resumes_bit_for_bit(options: Options, tmp_path: Path) -> Non
     stopped = train_on_noise(run, tmp_path / "stopped", stop_after=2)
     assert (stopped.status, stopped.progress.step) == ("running", 2)
     resumed = train_on_noise(run, tmp_path / "stopped")
-    assert (resumed.status, resumed.progress.resumes) == ("finished", 1)
+    assert (resumed.status, len(resumed.progress.segments)) == ("finished", 2)
     assert_same_state(resumed.state(), straight.state())
     assert any(not torch.equal(*pair) for pair in zip(
         straight.model.parameters(), stopped.model.parameters(), strict=True

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from model.data.images_config import OwnImages
 from model.data.raw_digest import own_files_sha256
 
 
@@ -18,7 +19,7 @@ def raw(tmp_path: Path) -> Path:
 
 
 def digest(raw: Path) -> str | None:
-    return own_files_sha256(raw.parents[1], raw.name)
+    return own_files_sha256(raw.parents[1], raw.name, OwnImages())
 
 
 def test_a_change_of_content_or_name_is_another_digest(raw: Path) -> None:
@@ -50,7 +51,7 @@ def test_times_places_and_hidden_files_say_nothing(raw: Path, tmp_path: Path) ->
     assert digest(raw) == before
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/raw").symlink_to(raw.parent)
-    assert own_files_sha256(tmp_path / "elsewhere", "cats") == before
+    assert own_files_sha256(tmp_path / "elsewhere", "cats", OwnImages()) == before
 
 
 def test_links_are_followed_without_loops(raw: Path, tmp_path: Path) -> None:
@@ -84,6 +85,6 @@ def test_a_damaged_record_is_made_again(raw: Path, record: bytes) -> None:
 
 
 def test_no_files_no_digest(tmp_path: Path) -> None:
-    assert own_files_sha256(tmp_path, "cats") is None
+    assert own_files_sha256(tmp_path, "cats", OwnImages()) is None
     (tmp_path / "raw/cats").mkdir(parents=True)
-    assert own_files_sha256(tmp_path, "cats") is None
+    assert own_files_sha256(tmp_path, "cats", OwnImages()) is None

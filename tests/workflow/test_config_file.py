@@ -5,6 +5,9 @@ import re
 
 from project import Project
 
+from model.data.arrays import preprocess
+from model.data.datasets import DATASETS
+
 
 def error_of(project: Project, *arguments: str) -> str:
     """The only line about a mistake that a dry run ends with."""
@@ -72,10 +75,11 @@ def test_a_mistake_in_an_overlay_is_named_with_it(project: Project) -> None:
 
 
 def test_data_that_do_not_fit_stop_the_dry_run(project: Project) -> None:
-    folder = project.directory / "data" / "digits"
-    folder.mkdir(parents=True)
-    info = {"image_size": 8, "image_channels": 1, "num_images": {"train": 31}}
-    (folder / "dataset.json").write_text(json.dumps(info))
+    preprocess(DATASETS["digits"], project.directory / "data")
+    path = project.directory / "data/digits/dataset.json"
+    info = json.loads(path.read_text())
+    info["num_images"]["train"] = 31
+    path.write_text(json.dumps(info))
     assert error_of(project) == (
         "error in config.yaml: datasets.digits: batch_size 32 of variant fourier-position of study "
         "tiny exceeds its 31 training images (data/digits/dataset.json)"

@@ -63,15 +63,17 @@ WIDTH_ABLATION = (
             "unknown variant 'r55'; did you mean 'r5'",
         ),
         ("data_mirror: null", "data_miror: null", "unknown key 'data_miror'"),
-        ("learning_rate: 0.002", "learning_rate: 2e-3", "write 2.0e-3 or 0.002"),
+        ("learning_rate: 0.005", "learning_rate: 5e-3", "write 2.0e-3 or 0.002"),
         (
             "  normalised: {model: {state_norm: l2",
             "  normalised: {model: {state_norm: l1",
             "normalised.model.state_norm: 'l1' is none of none, l2, rms; did you mean 'l2'?",
         ),
         (
-            "likelihood_size: 28",
-            "likelihood_size: [28]",
+            "central 28x28\n    model:\n      image_size: 32\n      image_channels: 1\n"
+            "      likelihood: bernoulli\n      likelihood_size: 28",
+            "central 28x28\n    model:\n      image_size: 32\n      image_channels: 1\n"
+            "      likelihood: bernoulli\n      likelihood_size: [28]",
             "datasets.mnist.model.likelihood_size: expected an integer, found [28]",
         ),
         (

@@ -1,7 +1,5 @@
 """What a dataset is made of, in the dry run: published files, or images of the user's own."""
 
-import os
-
 from project import Project
 
 MINE = """
@@ -28,9 +26,8 @@ def test_a_published_dataset_is_fetched_and_preprocessed(project: Project) -> No
     assert planned["fetch"] == planned["preprocess"] == 2
 
 
-def test_images_of_ones_own_must_be_there_and_do_not_retrain_when_they_look_newer(
-    project: Project,
-) -> None:
+def test_images_of_ones_own_must_be_there(project: Project) -> None:
+    """What becomes of them when they change is in test_own_data.py."""
     project.edit("config.yaml", "\ndatasets:\n", MINE)
     study_one(project, "[mine]")
     result = project.snakemake("--dry-run", study="one")
@@ -41,9 +38,3 @@ def test_images_of_ones_own_must_be_there_and_do_not_retrain_when_they_look_newe
     planned = project.planned(study="one")
     assert planned["preprocess"] == 1
     assert "fetch" not in planned
-    info = project.directory / "data" / "mine" / "dataset.json"
-    info.parent.mkdir()
-    info.write_text("{}")
-    newer = info.stat().st_mtime + 1000
-    os.utime(images, (newer, newer))
-    assert "preprocess" not in project.planned(study="one")

@@ -1,6 +1,7 @@
 # The study, the targets made of it, and what every job needs; each function is named for its result.
 import re
 import subprocess
+import tempfile
 
 import yaml
 
@@ -177,13 +178,11 @@ def write_partial():
     if not workflow.is_main_process:  # each job's own Snakemake
         return
     command = [sys.executable, "-m", "study", "partial", "--study", STUDY.name]
-    subprocess.run(
-        [*command, "--config", "/dev/stdin"],
-        input=yaml.safe_dump(config),
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(PACKAGES)},
-        check=False,
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(config, file)
+        file.flush()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(PACKAGES)}
+        subprocess.run([*command, "--config", file.name], env=environment, check=False)
 
 
 def run_config_text(wildcards):
