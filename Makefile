@@ -111,8 +111,9 @@ SEED ?= 0
 CLUSTER ?=
 
 .PHONY: soak
-soak: install ## kill a study's processes at random, ROUNDS times, and compare its results (half a minute each)
-	$(if $(CLUSTER),tests/slurm/packages.sh)
+soak: install ## kill a study's processes at random, ROUNDS times, and compare its results; 10,000 odd configs
+	$(if $(CLUSTER),tests/slurm/packages.sh,CONFIG_EXAMPLES=10000 \
+		$(BIN)/python -m pytest --quiet --timeout 3600 tests/study/test_config_properties.py)
 	PYTHONPATH=tests/workflow:tests/slurm $(BIN)/python tests/faults/soak.py \
 		--rounds $(ROUNDS) --seed $(SEED) $(if $(CLUSTER),--cluster)
 

@@ -169,7 +169,7 @@ def test_a_shorter_trial_overwrites_no_result(own: Project) -> None:
     result = own.snakemake("iterations=10", study="own")
     assert result.returncode != 0
     lines = (result.stdout + result.stderr).strip().splitlines()
-    (line,) = [line for line in lines if "error in config.yaml" in line]
+    (line,) = [line for line in lines if line.startswith("error in --config")]
     assert "results/own/runs/cats/x1/seed0 and 1 more finished 20 iterations" in line
     # Longer, and back to what it was, which costs no step.
     succeed(own, "iterations=30")
