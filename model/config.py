@@ -40,9 +40,13 @@ class ModelConfig:
     """channels of the images"""
     likelihood: Literal["bernoulli", "discretised_logistics"]
     """of a pixel value: bernoulli (binary) or discretised_logistics (256 values)"""
-    pixel_mean: Annotated[float | None, Between(-1000, 1000)] = None
+    pixel_mean: Annotated[float | None, Between(-1000, 1000)] = field(
+        default=None, metadata={"from_data": True}
+    )
     """the network's input is (pixel - pixel_mean) / pixel_std; null: mean of the training images"""
-    pixel_std: Annotated[float | None, Between(1e-6, 1e6)] = None
+    pixel_std: Annotated[float | None, Between(1e-6, 1e6)] = field(
+        default=None, metadata={"from_data": True}
+    )
     """see pixel_mean; null: standard deviation of the training images"""
     encoder: str
     """bottom-up block string (model/network/layout.py)"""

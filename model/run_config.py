@@ -86,7 +86,7 @@ class RunConfig:
         """The first setting by which a trajectory with `settings` is another one, in words.
 
         A setting that was not there yet counts as today's default: options are added so that their
-        default is what the code did before.
+        default is what the code did before.  What is left to the data is no setting.
         """
         for section in ("model", "train"):
             config, recorded = getattr(self, section), settings[section]
@@ -94,6 +94,8 @@ class RunConfig:
             for field in dataclasses.fields(config):
                 name = field.name
                 if name == "iterations" or not field.metadata.get("affects_result", True):
+                    continue
+                if now[name] is None and field.metadata.get("from_data"):
                     continue
                 if name in recorded and recorded[name] != now[name]:
                     return f"{section}.{name} was {recorded[name]} and is {now[name]}"

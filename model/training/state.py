@@ -106,7 +106,7 @@ def resume(training: Training, checkpoints: Checkpoints) -> None:
 
     Another length goes on from the newest state on its way.
     """
-    run = RunConfig.of_settings(training.settings)
+    run = training.run
     state = checkpoints.load(run.train.iterations, lambda state: run.difference(state["settings"]))
     if state is not None:
         training.restore(state)

@@ -36,14 +36,13 @@ def _steps_overwritten(folder: Path, config: RunConfig) -> int | None:
     iterations = config.train.iterations
     try:
         found = json.loads((folder / "train.json").read_bytes())
-        step, dataset_sha256 = int(found["step"]), found["dataset_sha256"]
-        if step <= iterations:
+        step, settings = int(found["step"]), found["settings"]
+        if step <= iterations or settings["definitions"] != config.definitions:
             return None
-        identity = config.identity(dataset_sha256)
-        if RunConfig.of_settings(found["settings"]).identity(dataset_sha256) != identity:
+        if config.difference(settings) is not None:
             return None
+        states = state_files(folder / "state" / config.identity(found["dataset_sha256"]))
     except (OSError, ValueError, TypeError, KeyError):
-        return None  # not trained yet, damaged, or of another version of the definitions
-    states = state_files(folder / "state" / identity)
+        return None  # not trained yet, or damaged
     is_kept = any(file.is_end and file.step == iterations for file in states)
     return None if is_kept else step
