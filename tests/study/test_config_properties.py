@@ -7,9 +7,9 @@ import copy
 import datetime
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
@@ -26,6 +26,7 @@ from study.planning.study import Study
 EXAMPLES = int(os.environ.get("CONFIG_EXAMPLES", "300"))
 RESULTS = Path("/results")
 SECONDS = 1.0
+T = TypeVar("T")
 
 # --- values: of each kind that YAML knows, and what people type -------------------------------
 
@@ -183,6 +184,23 @@ def check_error(error: ConfigError) -> None:
     assert "Traceback" not in text
 
 
+def answer_of(read: Callable[[], T], tries: int = 3) -> T | None:
+    """What is read, or None after a ConfigError of one line; either takes less than a second.
+
+    Of CPU time, but a busy machine or a garbage collection may make one try longer than it is.
+    """
+    start = time.process_time()
+    try:
+        answer = read()
+    except ConfigError as error:
+        check_error(error)
+        answer = None
+    if time.process_time() - start < SECONDS:
+        return answer
+    assert tries > 1
+    return answer_of(read, tries - 1)
+
+
 @pytest.mark.timeout(0)
 @settings(
     max_examples=EXAMPLES,
@@ -196,16 +214,9 @@ def test_a_config_has_a_meaning_or_one_line(
     tmp_path_factory: pytest.TempPathFactory, content: Any
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "config_properties.yaml"
-    start = time.process_time()
-    try:
-        study = Study.of_config(content)
-    except ConfigError as error:
-        assert time.process_time() - start < SECONDS
-        check_error(error)
-    else:
-        assert time.process_time() - start < SECONDS
-        if len(study.runs) < 100:
-            check_meaning(study, path)
+    study = answer_of(lambda: Study.of_config(content))
+    if study is not None and len(study.runs) < 100:
+        check_meaning(study, path)
 
 
 @pytest.mark.timeout(0)
@@ -229,11 +240,5 @@ def test_a_text_is_read_or_one_line(
         text = text[:at] + data.draw(st.one_of(st.just(text[at:to] * 2), noise)) + text[to:]
     path = tmp_path_factory.getbasetemp() / "text_properties.yaml"
     path.write_text(text, encoding="utf-8")
-    start = time.process_time()
-    try:
-        ConfigFile.load(path, "first")
-    except ConfigError as error:
-        assert time.process_time() - start < SECONDS
-        check_error(error)
-    else:
+    if answer_of(lambda: ConfigFile.load(path, "first")) is not None:
         assert load_yaml(path) == yaml.safe_load(text)
