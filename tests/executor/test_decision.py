@@ -172,8 +172,19 @@ LIVES: list[Row] = [
     ("held after many requeues", {"state": queued("PENDING", "JobHoldMaxRequeue")}, Release()),
     *(
         (f"waits for somebody: {reason}", {"state": queued("PENDING", reason)}, Warn(reason))
-        for reason in ("PartitionTimeLimit", "BadConstraints", "JobHeldAdmin", "JobHeldUser")
+        for reason in (
+            "PartitionTimeLimit",
+            "BadConstraints",
+            "JobHeldAdmin",
+            "JobHeldUser",
+            "launch failed requeued held",
+            "job requeued in held state",
+            "PartitionDown",
+            "ReqNodeNotAvail, UnavailableNodes:n[1-2]",
+            "QOSMaxWallDurationPerJobLimit",
+        )
     ),
+    ("held by a requeue", {"state": queued("REQUEUE_HOLD")}, Warn("REQUEUE_HOLD")),
     (
         "held, in an answer that is not of this poll",
         {"state": queued("PENDING", "JobHoldMaxRequeue"), "is_answered": False},

@@ -12,6 +12,7 @@ from snakemake_executor_plugin_submitit.sbatch_errors import (
 
 BATCH = "sbatch: error: Batch job submission failed: "
 POLICY = "Job violates accounting/QOS policy"
+LIMITS = f"{POLICY} (job submit limit, user's size and/or time limits)"
 
 
 @pytest.mark.parametrize(
@@ -27,9 +28,16 @@ POLICY = "Job violates accounting/QOS policy"
         (BATCH + "Access denied, reservation=x", Refused),
         ("sbatch: unrecognized option\nTry \"sbatch --help\" for more information", Refused),
         ("allocation failure: Unable to allocate resources: Invalid qos specification", Refused),
+        # A QOS with DenyOnLimit: the sentence is that of a full queue, the line before it is not.
+        ("sbatch: error: QOSMaxWallDurationPerJobLimit\n" + BATCH + LIMITS, Refused),
+        ("sbatch: error: AssocMaxWallDurationPerJobLimit\n" + BATCH + LIMITS, Refused),
+        ("sbatch: error: QOSMaxGRESPerJob\n" + BATCH + LIMITS, Refused),
+        ("sbatch: error: QOSMinGRES\n" + BATCH + LIMITS, Refused),
+        ("sbatch: error: QOSMaxGRESPerUser\n" + BATCH + LIMITS, LimitReached),
+        ("sbatch: error: AssocGrpCPUMinutesLimit\n" + BATCH + LIMITS, LimitReached),
         # Jobs that end make room.
         ("sbatch: error: QOSMaxSubmitJobPerUserLimit\n" + BATCH + POLICY, LimitReached),
-        (BATCH + f"{POLICY} (job submit limit, user's size and/or time limits)", LimitReached),
+        (BATCH + LIMITS, LimitReached),
         (BATCH + "Slurm temporarily unable to accept job, sleeping and retrying", LimitReached),
         (BATCH + "Resource temporarily unavailable", LimitReached),
         ("sbatch: error: AssocMaxSubmitJobLimit\n" + BATCH + POLICY, LimitReached),
@@ -59,3 +67,20 @@ def test_a_message_is_one_line_without_repetition_or_rulers() -> None:
     assert (
         str(meaning(message)) == "no account given; Batch job submission failed: Unspecified error"
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "change"),
+    [
+        ("QOSMaxWallDurationPerJobLimit", "set a shorter runtime"),
+        ("QOSMaxCpuPerJobLimit", "ask for less"),
+        ("QOSMinCpuNotSatisfied", "ask for more"),
+    ],
+)
+def test_a_limit_of_one_job_says_what_to_change(limit: str, change: str) -> None:
+    assert f"({change})" in str(meaning(f"sbatch: error: {limit}\n{BATCH}{LIMITS}"))
+
+
+def test_a_limit_without_a_name_may_be_another_than_the_queues() -> None:
+    assert "the runtime or the size may be too large" in str(meaning(BATCH + LIMITS))
+    assert "may be" not in str(meaning(f"sbatch: error: QOSMaxSubmitJobPerUserLimit\n{LIMITS}"))

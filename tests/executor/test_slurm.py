@@ -4,6 +4,7 @@ import pytest
 
 from snakemake_executor_plugin_submitit import queue_view, slurm
 from snakemake_executor_plugin_submitit.backoff import Backoff
+from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.queue_view import QueueView
 from snakemake_executor_plugin_submitit.slurm import QueryError
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
@@ -122,7 +123,7 @@ def test_the_last_answer_stays_while_slurm_does_not_answer(
         return answer
 
     monkeypatch.setattr(slurm, "queued_states", queued_states)
-    queue = QueueView(on_slurm=True, inform=said.append, warn=said.append)
+    queue = QueueView(on_slurm=True, inform=said.append, notices=Notices(said.append))
     assert not queue.has_answered
     assert queue.state("7") is None
     assert queue.ask(["7"])
@@ -136,13 +137,13 @@ def test_the_last_answer_stays_while_slurm_does_not_answer(
     assert queue.ask(["7"])
     assert queue.state("7") is None
     assert said[0] == (
-        "SLURM does not answer, trying again: squeue: unable to contact slurm controller"
+        "submitit: SLURM does not answer, trying again: squeue: unable to contact slurm controller"
     )
     assert said[-1] == "SLURM answers again."
 
 
 def test_nobody_is_asked_about_no_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "queued_states", lambda: pytest.fail("asked"))
-    queue = QueueView(on_slurm=True, inform=print, warn=print)
+    queue = QueueView(on_slurm=True, inform=print, notices=Notices(print))
     assert not queue.ask([])
     assert not queue.has_answered

@@ -11,6 +11,7 @@ from snakemake_job import SnakemakeJob
 from snakemake_executor_plugin_submitit import submitter
 from snakemake_executor_plugin_submitit.jobs import Request
 from snakemake_executor_plugin_submitit.ledger import Ledger
+from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.runner import JobRunner
 from snakemake_executor_plugin_submitit.sbatch_errors import (
@@ -98,7 +99,9 @@ def new_desk(tmp_path: Path, **settings: Any) -> Desk:
     results = Results(tmp_path / "jobs")
     inform: Callable[[str], None] = said.append
     return Desk(
-        Submitter(ExecutorSettings(**settings), results, ledger, 4, inform, inform), ledger, said
+        Submitter(ExecutorSettings(**settings), results, ledger, 4, inform, Notices(inform)),
+        ledger,
+        said,
     )
 
 
@@ -170,7 +173,7 @@ def test_a_queue_takes_as_many_as_there_is_room_for(desk: Desk, cluster: Cluster
     cluster.room = 2
     taken, given_up = desk.submit([request(key) for key in "abcd"])
     assert (taken, given_up) == (["a", "b"], [])
-    assert "waiting until SLURM takes more jobs: no room" in desk.said
+    assert "submitit: waiting until SLURM takes more jobs: no room" in desk.said
     # The queue is left alone for a while.
     cluster.room = 2
     assert desk.submit([request("c")]) == ([], [])
@@ -189,7 +192,7 @@ def test_what_may_pass_is_tried_again(desk: Desk, cluster: Cluster, tries_before
     job.pause.failures = tries_before
     assert desk.submit([job]) == ([], [])
     assert not job.pause.is_due
-    assert desk.said == ["submission failed, trying again: unexpected message"]
+    assert desk.said == ["submitit: submission failed, trying again: unexpected message"]
 
 
 def test_after_many_tries_it_is_given_up(desk: Desk, cluster: Cluster) -> None:
@@ -208,3 +211,16 @@ def test_a_controller_that_is_away_is_waited_for_as_long_as_it_takes(
     assert desk.submit([job]) == ([], [])
     cluster.error = None
     assert desk.submit([job]) == (["a"], [])
+
+
+def test_a_second_disturbance_is_told_as_the_first_was(desk: Desk, cluster: Cluster) -> None:
+    for key in ("a", "b"):
+        cluster.error = Unreachable("unable to contact")
+        job = request(key)
+        desk.submit([job])
+        desk.submit([job])
+        cluster.error = None
+        assert desk.submit([job]) == ([key], [])
+    assert [line for line in desk.said if "trying again" in line] == [
+        "submitit: submission failed, trying again: unable to contact"
+    ] * 2

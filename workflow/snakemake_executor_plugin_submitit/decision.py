@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from snakemake_executor_plugin_submitit import report
+from snakemake_executor_plugin_submitit import report, waiting
 from snakemake_executor_plugin_submitit.runner import Outcome
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
 
@@ -19,7 +19,6 @@ NOT_THE_JOBS_FAULT = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "UNKNOWN"}
 # How SLURM shows a job that SIGUSR2 killed before it had a handler: directly, or through a shell.
 SIGNALLED_TOO_EARLY = {f"0:{signal.SIGUSR2:d}", f"{128 + signal.SIGUSR2}:0"}
 HELD_AFTER_REQUEUES = "JobHoldMaxRequeue"
-NEEDS_SOMEBODY = {"PartitionTimeLimit", "BadConstraints", "JobHeldAdmin", "JobHeldUser"}
 
 
 # --- A job that was submitted ---------------------------------------------------------------------
@@ -125,7 +124,8 @@ def _without_outcome(job: Facts) -> Verdict:
 def _alive(state: QueuedState) -> Verdict:
     if state.reason == HELD_AFTER_REQUEUES:
         return Release()
-    return Warn(state.reason) if state.reason in NEEDS_SOMEBODY else Wait()
+    reason = waiting.trouble(state)
+    return Warn(reason) if reason else Wait()
 
 
 def _was_interrupted(how: HowItEnded, *, on_slurm: bool) -> bool:

@@ -33,12 +33,14 @@ from snakemake_executor_plugin_submitit.decision import (
 from snakemake_executor_plugin_submitit.identity import job_fingerprint, job_key, members
 from snakemake_executor_plugin_submitit.jobs import Request, Submitted
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.queue_view import QueueView
 from snakemake_executor_plugin_submitit.resources import ResourceError, submission_parameters
 from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.slurm_answers import Ending
 from snakemake_executor_plugin_submitit.submitter import GivenUp, Submitter, Taken
+from snakemake_executor_plugin_submitit.waiting import StuckJobs
 
 WAIT_FILES_ON_COMMAND_LINE = 20  # of more than these, the command line names a list
 
@@ -60,9 +62,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._lock = threading.Lock()  # of the ledger and the two above
         self._wake = threading.Event()
         self._is_cancelled = False
-        self._warned: set[str] = set()
+        self._notices = Notices(self.logger.warning)
+        self._stuck = StuckJobs()
         inform = self.logger.info
-        self._queue = QueueView(on_slurm=self.on_slurm, inform=inform, warn=self._warn)
+        self._queue = QueueView(on_slurm=self.on_slurm, inform=inform, notices=self._notices)
         if self.on_slurm:
             preflight.leave_outer_job()
             preflight.check_slurm()
@@ -70,7 +73,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         else:
             limit = preflight.DEFAULT_ARRAY_LIMIT
         self._submitter = Submitter(
-            self.settings, self.results, self.ledger, limit, inform, self._warn
+            self.settings, self.results, self.ledger, limit, inform, self._notices
         )
         needed = internals.needed_jobs(self.dag)
         preflight.check_jobs(needed, self.settings, self.results.folder)
@@ -201,8 +204,11 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if self._is_ready:
             try:
                 self._poll()
+                self._notices.settled("poll")
             except Exception as error:
-                self._warn(f"polling failed, trying again: {type(error).__name__}: {error}")
+                self._notices.warn(
+                    "poll", f"polling failed, trying again: {type(error).__name__}: {error}"
+                )
         for info in active_jobs:
             if not self._is_ready or info.external_jobid in self._submitted:
                 yield info
@@ -232,6 +238,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 for item in list(self._submitted.values())
                 if self._has_ended(item, results, is_answered=is_answered)
             ]
+            for message in self._stuck.messages():
+                self.logger.warning(f"submitit: {message}")
             # A job that failed stays recorded: its successor removes its files.
             failed = [item.entry for item in ended if item.has_failed]
             self.ledger.put(replace(entry, cancelled=True, restarts=0) for entry in failed)
@@ -280,9 +288,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             case Release():
                 slurm.release(job_id)
             case Warn(reason):
-                self._warn(f"job {job_id} ({item.request.job.name}) waits: {reason}")
+                self._stuck.note(job_id, item.request.job.name, reason)
             case Wait():
-                pass
+                if facts.state is not None and facts.state.state == "RUNNING":
+                    self._stuck.forget(job_id)
         return False
 
     def _how_it_ended(self, job_id: str, facts: Facts) -> HowItEnded:
@@ -351,9 +360,3 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
 
     def _remove_files(self, entry: Entry) -> None:
         self.results.remove(entry.job_id, entry.key, others=self._submitted)
-
-    def _warn(self, message: str) -> None:
-        """Warn, once per message."""
-        if message not in self._warned:
-            self._warned.add(message)
-            self.logger.warning(f"submitit: {message}")

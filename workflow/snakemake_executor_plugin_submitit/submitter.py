@@ -9,6 +9,7 @@ from snakemake_executor_plugin_submitit.backoff import Backoff
 from snakemake_executor_plugin_submitit.internals import LOCAL_SIGNAL_DELAY_S
 from snakemake_executor_plugin_submitit.jobs import Request
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.results import Results, array_id
 from snakemake_executor_plugin_submitit.runner import JobRunner
 from snakemake_executor_plugin_submitit.sbatch_errors import (
@@ -50,14 +51,14 @@ class Submitter:
         ledger: Ledger,
         array_limit: int,
         inform: Callable[[str], None],
-        warn: Callable[[str], None],
+        notices: Notices,
     ) -> None:
         self._settings = settings
         self._results = results
         self._ledger = ledger
         self._array_limit = array_limit
         self._inform = inform
-        self._warn = warn
+        self._notices = notices
         self._room = Backoff()  # in the queue
 
     def submit(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
@@ -84,7 +85,7 @@ class Submitter:
         except LimitReached as error:
             if len(requests) == 1:
                 self._room.failed()
-                self._warn(f"waiting until SLURM takes more jobs: {error}")
+                self._notices.warn("room", f"waiting until SLURM takes more jobs: {error}")
             else:  # there may be room for some of them
                 half = len(requests) // 2
                 yield from self._submit_array(requests[:half])
@@ -94,6 +95,7 @@ class Submitter:
             yield from self._after_failure(requests, error)
             return
         self._room.succeeded()
+        self._notices.settled("submission")
         entries = [
             Entry(
                 key=request.key,
@@ -118,7 +120,7 @@ class Submitter:
             else:
                 has_more_tries.append(request)
         if has_more_tries:
-            self._warn(f"submission failed, trying again: {error}")
+            self._notices.warn("submission", f"submission failed, trying again: {error}")
 
     def _runner(self, request: Request) -> JobRunner:
         return JobRunner(
