@@ -68,22 +68,6 @@ def test_without_slurm_nobody_is_asked(tmp_path: Path, asked: list[dict[str, Any
     assert asked == []
 
 
-@pytest.mark.parametrize(
-    ("configuration", "limit"),
-    [({"MaxArraySize": "10001"}, 10001), ({"MaxArraySize": "?"}, 1000), ({}, 1000), (None, 1000)],
-)
-def test_how_many_jobs_an_array_may_have(
-    monkeypatch: pytest.MonkeyPatch, configuration: dict[str, str] | None, limit: int
-) -> None:
-    def answer() -> dict[str, str]:
-        if configuration is None:
-            raise slurm.QueryError("unable to contact slurm controller")
-        return configuration
-
-    monkeypatch.setattr(slurm, "configuration", answer)
-    assert preflight.array_limit() == limit
-
-
 def test_a_missing_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ApiError, match=r"sbatch is not on PATH: .* --submitit-cluster local"):

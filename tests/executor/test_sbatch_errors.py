@@ -3,6 +3,7 @@
 import pytest
 
 from snakemake_executor_plugin_submitit.sbatch_errors import (
+    ArrayRefused,
     LimitReached,
     Refused,
     SubmissionError,
@@ -28,6 +29,7 @@ LIMITS = f"{POLICY} (job submit limit, user's size and/or time limits)"
         (BATCH + "Access denied, reservation=x", Refused),
         ("sbatch: unrecognized option\nTry \"sbatch --help\" for more information", Refused),
         ("allocation failure: Unable to allocate resources: Invalid qos specification", Refused),
+        (BATCH + "Invalid job array specification", ArrayRefused),
         # A QOS with DenyOnLimit: the sentence is that of a full queue, the line before it is not.
         ("sbatch: error: QOSMaxWallDurationPerJobLimit\n" + BATCH + LIMITS, Refused),
         ("sbatch: error: AssocMaxWallDurationPerJobLimit\n" + BATCH + LIMITS, Refused),

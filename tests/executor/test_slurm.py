@@ -51,6 +51,22 @@ def test_who_knows_how_a_job_ended(
     assert slurm.ending("7", seen) == ending
 
 
+# --- Settings -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("answer", "limit"), [("MaxArraySize = 51\n", 51), (None, None)])
+def test_the_limit_of_arrays_is_not_known_while_slurm_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, answer: str | None, limit: int | None
+) -> None:
+    def ask(*command: str) -> str:
+        if answer is None:
+            raise QueryError("unable to contact slurm controller")
+        return answer
+
+    monkeypatch.setattr(slurm, "_ask", ask)
+    assert slurm.array_limit() == limit
+
+
 # --- Cancelling -----------------------------------------------------------------------------------
 
 
@@ -140,6 +156,12 @@ def test_the_last_answer_stays_while_slurm_does_not_answer(
         "submitit: SLURM does not answer, trying again: squeue: unable to contact slurm controller"
     )
     assert said[-1] == "SLURM answers again."
+
+
+def test_an_answer_that_is_cut_off_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "_ask", lambda *command: "7|RUNNING|None\n8|RUN")
+    with pytest.raises(QueryError, match="cut off"):
+        slurm.queued_states()
 
 
 def test_nobody_is_asked_about_no_jobs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from snakemake_executor_plugin_submitit.slurm_answers import (
     Ending,
     QueuedState,
     accounted_ending,
+    array_limit,
     configuration,
     minutes,
     queued_states,
@@ -141,6 +142,21 @@ def test_the_configuration() -> None:
     assert settings["MaxArraySize"] == "10001"
     assert settings["LaunchParameters"] == ""
     assert settings["SlurmctldParameters"].endswith("suspend=1")
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ({"MaxArraySize": "10001"}, 10001),
+        ({"MaxArraySize": "0"}, 1),  # no arrays
+        ({"MaxArraySize": "1001", "SchedulerParameters": "defer,max_array_tasks=50"}, 50),
+        ({"MaxArraySize": "1001", "SchedulerParameters": "defer"}, 1001),
+        ({"MaxArraySize": "?"}, None),
+        ({}, None),
+    ],
+)
+def test_how_many_tasks_an_array_may_have(settings: dict[str, str], limit: int | None) -> None:
+    assert array_limit(settings) == limit
 
 
 PARTITIONS = (

@@ -15,6 +15,7 @@ from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.runner import JobRunner
 from snakemake_executor_plugin_submitit.sbatch_errors import (
+    ArrayRefused,
     LimitReached,
     Refused,
     SubmissionError,
@@ -41,6 +42,7 @@ class Cluster:
     """Stands in for `submit`: takes arrays until its queue is full, or says what it is told to."""
 
     room: int = 10_000
+    array_limit: int = 10_000
     error: SubmissionError | None = None
     arrays: list[tuple[str, list[str], int]] = field(default_factory=list)
     runners: list[JobRunner] = field(default_factory=list)
@@ -56,6 +58,8 @@ class Cluster:
     ) -> list[ClusterJob]:
         if self.error is not None:
             raise self.error
+        if len(runners) > max(1, self.array_limit):
+            raise ArrayRefused("Invalid job array specification")
         if len(runners) > self.room:
             raise LimitReached("no room")
         self.room -= len(runners)
@@ -93,13 +97,17 @@ def desk(tmp_path: Path, cluster: Cluster) -> Desk:
     return new_desk(tmp_path)
 
 
-def new_desk(tmp_path: Path, **settings: Any) -> Desk:
+def new_desk(
+    tmp_path: Path, array_limit: Callable[[], int | None] = lambda: 4, **settings: Any
+) -> Desk:
     said: list[str] = []
     ledger = Ledger(tmp_path / "ledger.jsonl")
     results = Results(tmp_path / "jobs")
     inform: Callable[[str], None] = said.append
     return Desk(
-        Submitter(ExecutorSettings(**settings), results, ledger, 4, inform, Notices(inform)),
+        Submitter(
+            ExecutorSettings(**settings), results, ledger, array_limit, inform, Notices(inform)
+        ),
         ledger,
         said,
     )
@@ -135,6 +143,52 @@ def test_an_array_of_several_rules_bears_no_rules_name(desk: Desk, cluster: Clus
 def test_an_array_has_no_more_jobs_than_the_site_allows(desk: Desk, cluster: Cluster) -> None:
     desk.submit([request(key) for key in "abcdefghi"])
     assert [keys for _, keys, _ in cluster.arrays] == [list("abcd"), list("efgh"), ["i"]]
+
+
+def test_where_there_are_no_arrays_jobs_are_submitted_one_by_one(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    cluster.array_limit = 0
+    desk = new_desk(tmp_path, array_limit=lambda: 1)
+    assert desk.submit([request(key) for key in "abc"]) == (["a", "b", "c"], [])
+    assert [keys for _, keys, _ in cluster.arrays] == [["a"], ["b"], ["c"]]
+    assert desk.said == ["Submitted 3 x train as single jobs 1 to 3."]
+
+
+def test_an_array_limit_that_is_not_known_yet_is_asked_for_again(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    answers: list[int | None] = [None, 2]
+    desk = new_desk(tmp_path, array_limit=lambda: answers.pop(0))
+    desk.submit([request(key) for key in "abc"])
+    desk.submit([request(key) for key in "def"])
+    desk.submit([request(key) for key in "gh"])
+    assert [keys for _, keys, _ in cluster.arrays] == [
+        ["a", "b", "c"],
+        ["d", "e"],
+        ["f"],
+        ["g", "h"],
+    ]
+    assert desk.said[1] == "Submitted 3 x train as arrays 2, 3."
+
+
+@pytest.mark.parametrize(
+    ("answers", "sizes"),
+    [
+        ([None, 3], [3, 3, 1]),  # SLURM was away at first, and says so now
+        ([10, 3], [3, 3, 1]),  # it was made smaller
+        ([10, 10], [1] * 7),  # another limit than the one that is known
+        ([None, None], [1] * 7),
+    ],
+)
+def test_a_refused_array_is_cut_smaller(
+    tmp_path: Path, cluster: Cluster, answers: list[int | None], sizes: list[int]
+) -> None:
+    cluster.array_limit = 3 if sizes[0] == 3 else 0
+    desk = new_desk(tmp_path, array_limit=lambda: answers.pop(0))
+    assert desk.submit([request(key) for key in "abcdefg"]) == (list("abcdefg"), [])
+    assert [len(keys) for _, keys, _ in cluster.arrays] == sizes
+    assert answers == []
 
 
 def test_jobs_are_recorded_before_anybody_hears_of_them(desk: Desk) -> None:

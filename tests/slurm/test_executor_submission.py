@@ -128,6 +128,28 @@ def test_a_submit_limit_means_waiting(start_cluster: StartCluster, tmp_path: Pat
     assert "waiting until SLURM takes more jobs" in head.output
 
 
+def test_a_site_without_arrays_and_a_job_that_sigterm_finds_unsubmitted(
+    start_cluster: StartCluster, tmp_path: Path
+) -> None:
+    cluster = start_cluster(ClusterOptions(num_nodes=1, max_array_size=0, accounting=False))
+    with Head(tmp_path, cluster.environment, "--config", "trivial=4") as head:
+        head.succeed(timeout=100)
+    assert "Submitted 4 x trivial as single jobs" in head.output
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        '#!/bin/bash\n[[ $1 == --test-only ]] && exec /usr/bin/sbatch "$@"\n'
+        'echo "Unable to contact slurm controller (connect failure)" >&2; exit 1\n'
+    )
+    sbatch.chmod(0o755)
+    environment = {**cluster.environment, "PATH": f"{sbatch.parent}:{cluster.environment['PATH']}"}
+    with Head(tmp_path, environment, "out/train0.txt") as head:
+        cluster.wait_until(lambda: "submission failed, trying again" in head.output, 60)
+        head.process.terminate()
+        assert head.wait(timeout=30) == 1
+    assert "not submitted: Snakemake was told to stop" in head.output
+
+
 def test_a_site_without_accounting(start_cluster: StartCluster, tmp_path: Path) -> None:
     cluster = start_cluster(ClusterOptions(num_nodes=1, accounting=False))
     with Head(tmp_path, cluster.environment, "--config", "trivial=2", "--", "all") as head:

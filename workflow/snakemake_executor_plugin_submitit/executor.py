@@ -1,10 +1,11 @@
 """The executor: what Snakemake calls, and the poll that submits, watches and resubmits jobs."""
 
 import asyncio
+import contextlib
 import signal
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if self.on_slurm:
             preflight.leave_outer_job()
             preflight.check_slurm()
-            limit = preflight.array_limit()
-        else:
-            limit = preflight.DEFAULT_ARRAY_LIMIT
+        array_limit = slurm.array_limit if self.on_slurm else lambda: None
         self._submitter = Submitter(
-            self.settings, self.results, self.ledger, limit, inform, self._notices
+            self.settings, self.results, self.ledger, array_limit, inform, self._notices
         )
         needed = internals.needed_jobs(self.dag)
         preflight.check_jobs(needed, self.settings, self.results.folder)
@@ -135,8 +134,11 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         return f"{internals.node_arguments(self, job)} {wait}"
 
     def _submit_requests(self) -> None:
-        due = [request for request in self._requests if request.pause.is_due]
-        new = [request for request in due if not self._is_left_to_earlier(request)]
+        new = []
+        for request in [request for request in self._requests if request.pause.is_due]:
+            with self._no_harm_to_others(f"submitting {request.job.name}"):
+                if not self._is_left_to_earlier(request):
+                    new.append(request)
         for answer in self._submitter.submit(new):
             match answer:
                 case Taken(request, entry, job):
@@ -147,6 +149,27 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                     self._requests.remove(request)
                     info = SubmittedJobInfo(request.job)
                     self.report_job_error(info, msg=f"not submitted: {error}")
+            if self._is_cancelled:
+                break
+
+    def _give_up_requests(self) -> None:
+        """Have Snakemake, which was told to stop, not wait for jobs that could not be submitted."""
+        for request in self._requests:
+            info = SubmittedJobInfo(request.job)
+            self.report_job_error(info, msg="not submitted: Snakemake was told to stop")
+        self._requests.clear()
+
+    @contextlib.contextmanager
+    def _no_harm_to_others(self, what: str) -> Iterator[None]:
+        """Go on with the next job after an exception; the poll after this one tries it again."""
+        try:
+            yield
+        except Exception as error:
+            self._notices.warn(
+                what, f"{what} failed, trying again: {type(error).__name__}: {error}"
+            )
+        else:
+            self._notices.settled(what)
 
     def _is_left_to_earlier(self, request: Request) -> bool:
         """Whether there is nothing to submit now, because an earlier job makes the outputs."""
@@ -202,13 +225,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Submit what is ready and find what has ended; a poll that fails is tried again."""
         if self._is_ready:
-            try:
+            with self._no_harm_to_others("polling"):
                 self._poll()
-                self._notices.settled("poll")
-            except Exception as error:
-                self._notices.warn(
-                    "poll", f"polling failed, trying again: {type(error).__name__}: {error}"
-                )
         for info in active_jobs:
             if not self._is_ready or info.external_jobid in self._submitted:
                 yield info
@@ -231,13 +249,16 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         with self._lock:
             if self._is_cancelled:
                 return
-            self._submit_requests()
+            with self._no_harm_to_others("submitting"):
+                self._submit_requests()
+            if internals.is_told_to_stop(self.workflow):
+                self._give_up_requests()
             results = self.results.ids()
-            ended = [
-                item
-                for item in list(self._submitted.values())
-                if self._has_ended(item, results, is_answered=is_answered)
-            ]
+            ended = []
+            for item in list(self._submitted.values()):
+                with self._no_harm_to_others(f"looking after job {item.entry.job_id}"):
+                    if self._has_ended(item, results, is_answered=is_answered):
+                        ended.append(item)
             for message in self._stuck.messages():
                 self.logger.warning(f"submitit: {message}")
             # A job that failed stays recorded: its successor removes its files.
@@ -276,9 +297,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 how = self._how_it_ended(job_id, facts)
                 return self._act(item, replace(facts, how_it_ended=how))
             case Done():
-                del self._submitted[job_id]
                 self._remove_files(item.entry)
                 self.report_job_success(item.info)
+                del self._submitted[job_id]
                 return True
             case Fail(reason):
                 self._fail(item, reason)
@@ -316,9 +337,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         rule_logs = [str(path) for path in item.request.job.log]
         if not (rule_logs and internals.shows_failed_logs(self.workflow)):
             lines += report.log_tail(rule_logs, self.results.log(item.entry.job_id))
-        del self._submitted[item.entry.job_id]
         item.has_failed = True
         self.report_job_error(item.info, msg="\n        ".join(lines))
+        del self._submitted[item.entry.job_id]
 
     def print_job_error(
         self, job_info: SubmittedJobInfo, msg: str | None = None, **kwargs: Any
@@ -359,4 +380,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             self.logger.error(f"not cancelled, do it by hand: scancel {' '.join(left)}")
 
     def _remove_files(self, entry: Entry) -> None:
-        self.results.remove(entry.job_id, entry.key, others=self._submitted)
+        try:
+            others = set(self._submitted) - {entry.job_id}
+            self.results.remove(entry.job_id, entry.key, others)
+        except OSError as error:  # what is left lies in nobody's way
+            self._notices.warn("files", f"files of job {entry.job_id} stay: {error}")

@@ -11,6 +11,7 @@ submitit 1.5.4; `tests/executor/test_internals.py` checks the versions that are 
 | `Job.non_derived_params` | notice that a job's parameters have changed | 9.0 |
 | `Workflow.persistence.finished` | record a job that ended without a head | 9.0 |
 | `Workflow.async_run` | call that | 9.15 |
+| `Workflow.scheduler._user_kill` | see that Snakemake got SIGTERM: it waits for its jobs | 9.0 |
 | `Workflow.output_settings.show_failed_logs` | show a log only once | 9.0 |
 | `RealExecutor.get_job_args(..., cores=)` | leave out what `RemoteExecutor` adds | 9.0 |
 | `--target-jobs` in a command line | tell the Snakemake on the node from what it runs | 9.0 |
@@ -67,6 +68,11 @@ def parameters(job: JobExecutorInterface) -> list[Any]:
 def record_as_finished(workflow: Any, job: JobExecutorInterface) -> None:
     """Have Snakemake record what a job ran with, as after a job that it has waited for."""
     workflow.async_run(workflow.persistence.finished(job))
+
+
+def is_told_to_stop(workflow: Any) -> bool:
+    """Whether Snakemake got SIGTERM: it starts nothing more, and waits for what it has started."""
+    return getattr(workflow.scheduler, "_user_kill", None) == "graceful"
 
 
 def shows_failed_logs(workflow: Any) -> bool:

@@ -1,6 +1,5 @@
 """Before anything is submitted: is SLURM there, and would it accept the jobs?"""
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -19,7 +18,6 @@ from snakemake_executor_plugin_submitit.resources import (
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submission import refusal
 
-DEFAULT_ARRAY_LIMIT = 1000
 # If Snakemake itself runs in a SLURM job, these describe the cluster; the others, that job.
 KEPT_VARIABLES = {"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"}
 JOB_PREFIXES = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "PMI", "CUDA_VISIBLE_")
@@ -41,13 +39,6 @@ def check_slurm() -> None:
             f"{command} is not on PATH: run this on a login node of the cluster, "
             "or try it out with --submitit-cluster local"
         )
-
-
-def array_limit() -> int:
-    """How many jobs one array may have; SLURM's default if it does not say."""
-    with contextlib.suppress(slurm.QueryError, KeyError, ValueError):
-        return int(slurm.configuration()["MaxArraySize"])
-    return DEFAULT_ARRAY_LIMIT
 
 
 def check_jobs(

@@ -16,6 +16,7 @@ REFUSAL = re.compile(
     r"|more processors requested|violates accounting|unable to open|no partition|unknown",
     re.I,
 )
+ARRAY = re.compile(r"invalid job array", re.I)
 UNREACHABLE = re.compile(r"unable to contact|timed out|connection|transport|zero bytes", re.I)
 
 
@@ -25,6 +26,10 @@ class SubmissionError(Exception):
 
 class Refused(SubmissionError):
     """SLURM will never accept these jobs."""
+
+
+class ArrayRefused(Refused):
+    """The jobs are too many for one array, or there are no arrays here."""
 
 
 class Unreachable(SubmissionError):
@@ -60,6 +65,8 @@ def meaning(message: str) -> SubmissionError:
         return LimitReached(text)
     if UNREACHABLE.search(text):
         return Unreachable(text)
+    if ARRAY.search(text):
+        return ArrayRefused(text)
     if REFUSAL.search(text):
         return Refused(text)
     return SubmissionError(text)

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
 
 from snakemake_executor_plugin_submitit import slurm_answers
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
@@ -31,7 +30,10 @@ def queued_states() -> dict[str, QueuedState]:
         "squeue", f"--user={os.getuid()}", "--states=all", "--array", "--noheader",
         f"--format={slurm_answers.QUEUE_FORMAT}",
     )  # fmt: skip
-    return slurm_answers.queued_states(answer)
+    try:
+        return slurm_answers.queued_states(answer)
+    except ValueError as error:
+        raise QueryError(f"squeue: its answer is cut off: {error}") from error
 
 
 def ending(job_id: str, seen: QueuedState | None) -> Ending:
@@ -50,9 +52,12 @@ def ending(job_id: str, seen: QueuedState | None) -> Ending:
     return Ending(seen.state) if seen else Ending()
 
 
-def configuration() -> Mapping[str, str]:
-    """SLURM's own settings, by name; raises QueryError."""
-    return slurm_answers.configuration(_ask("scontrol", "show", "config"))
+def array_limit() -> int | None:
+    """How many tasks one array may have; None if SLURM does not say, or not now."""
+    with contextlib.suppress(QueryError):
+        answer = _ask("scontrol", "show", "config")
+        return slurm_answers.array_limit(slurm_answers.configuration(answer))
+    return None
 
 
 def partition_time_limits(names: str | None) -> list[float]:

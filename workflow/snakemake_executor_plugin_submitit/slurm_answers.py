@@ -77,6 +77,14 @@ def configuration(scontrol: str) -> Mapping[str, str]:
     }
 
 
+def array_limit(settings: Mapping[str, str]) -> int | None:
+    """How many tasks one array may have, 1 where there are no arrays; None if it is not said."""
+    tasks = re.search(r"\bmax_array_tasks=(\d+)", settings.get("SchedulerParameters", ""))
+    sizes = [settings.get("MaxArraySize", ""), tasks[1] if tasks else ""]
+    said = [int(size) for size in sizes if size.isdecimal()]
+    return max(1, min(said)) if said else None  # 0 switches arrays off
+
+
 def time_limits(scontrol: str, names: str | None) -> list[float]:
     """The longest time limits in minutes, from `scontrol show partition`, a line for each.
 

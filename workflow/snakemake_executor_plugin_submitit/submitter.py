@@ -13,6 +13,7 @@ from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.results import Results, array_id
 from snakemake_executor_plugin_submitit.runner import JobRunner
 from snakemake_executor_plugin_submitit.sbatch_errors import (
+    ArrayRefused,
     LimitReached,
     Refused,
     SubmissionError,
@@ -21,6 +22,7 @@ from snakemake_executor_plugin_submitit.sbatch_errors import (
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submission import submit
 
+ASSUMED_ARRAY_LIMIT = 1000  # SLURM's default, while it does not answer
 SUBMISSION_TRIES = 8  # with pauses of 1, 2, 4, ... s between them: two minutes in all
 
 
@@ -49,14 +51,15 @@ class Submitter:
         settings: ExecutorSettings,
         results: Results,
         ledger: Ledger,
-        array_limit: int,
+        array_limit: Callable[[], int | None],
         inform: Callable[[str], None],
         notices: Notices,
     ) -> None:
         self._settings = settings
         self._results = results
         self._ledger = ledger
-        self._array_limit = array_limit
+        self._ask_array_limit = array_limit
+        self._array_limit: int | None = None  # not known yet
         self._inform = inform
         self._notices = notices
         self._room = Backoff()  # in the queue
@@ -66,8 +69,25 @@ class Submitter:
         ordered = sorted(requests, key=lambda request: request.group)
         for _, group in groupby(ordered, key=lambda request: request.group):
             members = list(group)
-            for start in range(0, len(members), self._array_limit):
-                yield from self._submit_array(members[start : start + self._array_limit])
+            taken: list[Taken] = []
+            for answer in self._submit_arrays(members):
+                yield answer
+                if isinstance(answer, Taken):
+                    taken.append(answer)
+            if taken:
+                self._inform(_summary(taken))
+
+    def _submit_arrays(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
+        """Submit requests of equal parameters, cut into as few arrays as the site allows."""
+        while requests:
+            size = 1 if len(requests) == 1 else self._current_array_limit()
+            yield from self._submit_array(requests[:size])
+            requests = requests[size:]
+
+    def _current_array_limit(self) -> int:
+        if self._array_limit is None:
+            self._array_limit = self._ask_array_limit()
+        return self._array_limit or ASSUMED_ARRAY_LIMIT
 
     def _submit_array(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
         if not self._room.is_due:
@@ -91,6 +111,14 @@ class Submitter:
                 yield from self._submit_array(requests[:half])
                 yield from self._submit_array(requests[half:])
             return
+        except ArrayRefused as error:
+            if len(requests) == 1:
+                yield from self._after_failure(requests, error)
+            else:  # the limit is not what it was, or was not known
+                limit = self._ask_array_limit() or 1
+                self._array_limit = limit if limit < len(requests) else 1
+                yield from self._submit_arrays(requests)
+            return
         except SubmissionError as error:
             yield from self._after_failure(requests, error)
             return
@@ -107,8 +135,6 @@ class Submitter:
         ]
         self._ledger.put(entries)
         yield from map(Taken, requests, entries, jobs)
-        job_id = entries[0].job_id if len(jobs) == 1 else f"array {array_id(entries[0].job_id)}"
-        self._inform(f"Submitted {len(jobs)} x {', '.join(names)} as {job_id}.")
 
     def _after_failure(self, requests: list[Request], error: SubmissionError) -> Iterator[GivenUp]:
         has_more_tries = []
@@ -132,3 +158,19 @@ class Submitter:
             requeue_limit=self._settings.requeue_limit,
             earlier_restarts=request.restarts,
         )
+
+
+def _summary(taken: list[Taken]) -> str:
+    """What was submitted, on one line however many arrays it became."""
+    names = ", ".join(sorted({answer.request.job.name for answer in taken}))
+    ids = [answer.entry.job_id for answer in taken]
+    arrays = list(dict.fromkeys(map(array_id, ids)))
+    if len(ids) == 1:
+        where = ids[0]
+    elif len(arrays) == 1:
+        where = f"array {arrays[0]}"
+    elif len(arrays) == len(ids):
+        where = f"single jobs {arrays[0]} to {arrays[-1]}"
+    else:
+        where = f"arrays {', '.join(arrays)}"
+    return f"Submitted {len(ids)} x {names} as {where}."
