@@ -1,7 +1,7 @@
 """Submitting in arrays, without sbatch: what is split, tried again, or given up."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -192,13 +192,15 @@ def test_a_refused_array_is_cut_smaller(
 
 
 def test_jobs_are_recorded_before_anybody_hears_of_them(desk: Desk) -> None:
-    for answer in desk.submitter.submit([request("a"), request("b", restarts=2)]):
+    again = replace(request("b", restarts=2), unexplained=1)
+    for answer in desk.submitter.submit([request("a"), again]):
         assert isinstance(answer, Taken)
         entry = desk.ledger.get(answer.request.key)
         assert entry == answer.entry
         assert entry.job_id == answer.job.job_id
         assert entry.fingerprint == f"fingerprint of {answer.request.key}"
         assert entry.restarts == answer.request.restarts
+        assert entry.unexplained == answer.request.unexplained
 
 
 def test_what_a_job_takes_along_to_the_node(tmp_path: Path, cluster: Cluster) -> None:

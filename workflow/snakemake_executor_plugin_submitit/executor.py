@@ -177,6 +177,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if entry is None:
             return False
         request.restarts = max(request.restarts, entry.restarts)
+        request.unexplained = max(request.unexplained, entry.unexplained)
         request.previous = entry
         outputs = ", ".join(map(str, request.job.output))
         match succession(self._earlier(request, entry)):
@@ -263,7 +264,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 self.logger.warning(f"submitit: {message}")
             # A job that failed stays recorded: its successor removes its files.
             failed = [item.entry for item in ended if item.has_failed]
-            self.ledger.put(replace(entry, cancelled=True, restarts=0) for entry in failed)
+            self.ledger.put(
+                replace(entry, cancelled=True, restarts=0, unexplained=0) for entry in failed
+            )
             self.ledger.drop(item.entry.key for item in ended if not item.has_failed)
 
     def _has_ended(self, item: Submitted, results: set[str], *, is_answered: bool) -> bool:
@@ -276,6 +279,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         state = self._queue.state(job_id)
         now = time.monotonic()
         item.note(state, is_answered=is_answered, now=now)
+        if self.on_slurm and is_answered and item.has_just_failed(state):
+            item.first_ending = slurm.ending(job_id, state)
         facts = Facts(
             on_slurm=self.on_slurm,
             outcome=item.outcome,
@@ -285,6 +290,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             doubtful_s=item.doubtful_s(now),
             latency_wait_s=self.workflow.execution_settings.latency_wait,
             submissions_before=item.entry.restarts,
+            unexplained_before=item.entry.unexplained,
             requeue_limit=self.settings.requeue_limit,
         )
         return self._act(item, facts)
@@ -294,7 +300,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         job_id = item.entry.job_id
         match decide(facts):
             case AskHowItEnded():
-                how = self._how_it_ended(job_id, facts)
+                how = self._how_it_ended(item, facts)
                 return self._act(item, replace(facts, how_it_ended=how))
             case Done():
                 self._remove_files(item.entry)
@@ -304,8 +310,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             case Fail(reason):
                 self._fail(item, reason)
                 return True
-            case Resubmit(reason):
-                self._resubmit(item, reason)
+            case Resubmit(reason, unexplained):
+                self._resubmit(item, reason, unexplained)
             case Release():
                 slurm.release(job_id)
             case Warn(reason):
@@ -315,19 +321,21 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                     self._stuck.forget(job_id)
         return False
 
-    def _how_it_ended(self, job_id: str, facts: Facts) -> HowItEnded:
+    def _how_it_ended(self, item: Submitted, facts: Facts) -> HowItEnded:
+        job_id = item.entry.job_id
+        ending = slurm.ending(job_id, facts.state) if self.on_slurm else Ending("GONE")
         return HowItEnded(
-            ending=slurm.ending(job_id, facts.state) if self.on_slurm else Ending("GONE"),
+            ending=item.first_ending if ending.state == "UNKNOWN" else ending,
             can_resume=self.results.can_resume(job_id),
             log_end=report.end_of(self.results.log(job_id)),
         )
 
-    def _resubmit(self, item: Submitted, reason: str) -> None:
+    def _resubmit(self, item: Submitted, reason: str, unexplained: int) -> None:
         """Have an interrupted job submitted under a new id, at the next poll."""
         job_id = item.entry.job_id
         self._cancel([job_id])  # in case SLURM has requeued it nevertheless
         del self._submitted[job_id]
-        self._requests.append(item.again())
+        self._requests.append(item.again(unexplained))
         name = item.request.job.name
         self.logger.info(f"Job {job_id} ({name}) was interrupted ({reason}); submitting it again.")
         self._wake.set()

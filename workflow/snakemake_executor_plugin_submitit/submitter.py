@@ -130,6 +130,7 @@ class Submitter:
                 job_id=job.job_id,
                 fingerprint=request.fingerprint,
                 restarts=request.restarts,
+                unexplained=request.unexplained,
             )
             for request, job in zip(requests, jobs, strict=True)
         ]
