@@ -35,7 +35,13 @@ def test_a_job_that_asks_for_nothing_else() -> None:
         "nodes": 1,
         "slurm_signal_delay_s": 120,
         "slurm_additional_parameters": {"requeue": True},
-        "slurm_srun_args": ["--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--overlap"],
+        "slurm_srun_args": [
+            "--nodes=1",
+            "--ntasks=1",
+            "--cpus-per-task=1",
+            "--overlap",
+            "--export=ALL",
+        ],
     }
 
 

@@ -150,6 +150,43 @@ def test_a_site_without_arrays_and_a_job_that_sigterm_finds_unsubmitted(
     assert "not submitted: Snakemake was told to stop" in head.output
 
 
+def test_variables_of_slurm_in_the_environment_change_nothing(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    environment = {
+        **slurm_cluster.environment,
+        "SBATCH_EXPORT": "NONE",
+        "SBATCH_PARTITION": "nope",
+        "SBATCH_TIMELIMIT": "1",
+        "SBATCH_NO_REQUEUE": "1",
+        "SLURM_EXPORT_ENV": "NONE",
+        "SLURM_EXCLUSIVE": "user",
+        "SLURM_NNODES": "3",
+        "SQUEUE_STATES": "PENDING",
+        "SQUEUE_PARTITION": "high",
+    }
+    settings = ["--submitit-partition=main", "--config", "trivial=2", "sleep=12"]
+    with Head(tmp_path, environment, *settings) as head:
+        slurm_cluster.wait_until(lambda: "Submitted 2 x" in head.output, 60)
+        shown = slurm_cluster.run("scontrol", "show", "job", "--oneliner").stdout
+        assert "TimeLimit=00:10:00" in shown
+        assert "Requeue=1" in shown
+        head.succeed(timeout=100)
+
+
+def test_the_command_that_is_offered_for_held_jobs_helps(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    settings = ["--submitit-extra=--hold", "--config", "trivial=3"]
+    with Head(tmp_path, slurm_cluster.environment, *settings) as head:
+        slurm_cluster.wait_until(lambda: "scontrol release" in head.output, 60)
+        line = next(line for line in head.output.splitlines() if "scontrol release" in line)
+        assert "of trivial cannot start: JobHeldUser" in line
+        slurm_cluster.run(*line[line.index("scontrol") :].split())
+        head.succeed(timeout=100)
+    assert head.output.count("cannot start") == 1
+
+
 def test_a_site_without_accounting(start_cluster: StartCluster, tmp_path: Path) -> None:
     cluster = start_cluster(ClusterOptions(num_nodes=1, accounting=False))
     with Head(tmp_path, cluster.environment, "--config", "trivial=2", "--", "all") as head:

@@ -103,6 +103,7 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
         "--ntasks=1",
         f"--cpus-per-task={threads}",
         "--overlap",
+        "--export=ALL",  # also where `--export=NONE` left the job itself with little
     ]
     return parameters
 

@@ -18,7 +18,7 @@ import psutil
 from submitit import JobEnvironment
 from submitit.helpers import DelayedSubmission
 
-from snakemake_executor_plugin_submitit import internals
+from snakemake_executor_plugin_submitit import environment, internals
 from snakemake_executor_plugin_submitit.ledger import holder
 
 POLL_S = 0.2
@@ -196,7 +196,14 @@ def _is_running() -> bool:
     """Whether SLURM shows this job as running: neither cancelled nor requeued yet."""
     command = ["squeue", "--noheader", "--format=%T", "--jobs", os.environ["SLURM_JOB_ID"]]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        answer = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+            env=environment.without_filters(),
+        )
     except (OSError, subprocess.SubprocessError):
         return True
     return answer.stdout.strip() == "RUNNING"

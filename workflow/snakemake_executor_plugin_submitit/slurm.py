@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from snakemake_executor_plugin_submitit import slurm_answers
+from snakemake_executor_plugin_submitit import environment, slurm_answers
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
 
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol")
@@ -88,14 +88,22 @@ def _scancel(job_ids: list[str], pause_s: float) -> bool:
     time.sleep(pause_s)
     with contextlib.suppress(subprocess.TimeoutExpired):
         command = ["scancel", "--quiet", *job_ids]
-        return subprocess.run(command, check=False, timeout=COMMAND_TIMEOUT_S).returncode == 0
+        answer = subprocess.run(
+            command, check=False, timeout=COMMAND_TIMEOUT_S, env=environment.without_filters()
+        )
+        return answer.returncode == 0
     return False
 
 
 def _ask(*command: str) -> str:
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=QUERY_TIMEOUT_S, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=QUERY_TIMEOUT_S,
+            check=False,
+            env=environment.without_filters(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise QueryError(str(error)) from error
