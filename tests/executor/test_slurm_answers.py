@@ -10,6 +10,7 @@ from snakemake_executor_plugin_submitit.slurm_answers import (
     accounted_ending,
     array_limit,
     configuration,
+    jobs_of_scripts,
     minutes,
     queued_states,
     remembered_ending,
@@ -70,6 +71,19 @@ def test_an_answer_that_is_cut_off_is_no_answer() -> None:
 )
 def test_which_jobs_are_alive(state: str, is_alive: bool) -> None:
     assert QueuedState(state).is_alive is is_alive
+
+
+def test_jobs_by_the_scripts_that_they_were_submitted_with() -> None:
+    answer = (
+        "7|PENDING|/home/me/a b/.submission_file_1.sh\n"
+        "12|PENDING|/home/me/.submission_file_2.sh\n"
+        "12|RUNNING|/home/me/.submission_file_2.sh\n"
+        "13|CANCELLED|/home/me/.submission_file_3.sh\n"
+        "14|RUNNING|/home/me/.submission_file_4.sh\n"
+        "15|RUNNING|(null)\n"
+    )
+    scripts = {f".submission_file_{number}.sh" for number in (1, 2, 3)}
+    assert jobs_of_scripts(answer, scripts) == ["7", "12"]
 
 
 # --- How a job ended ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from snakemake_job import SnakemakeJob
 
-from snakemake_executor_plugin_submitit import submitter
+from snakemake_executor_plugin_submitit import slurm, submitter
 from snakemake_executor_plugin_submitit.jobs import Request
 from snakemake_executor_plugin_submitit.ledger import Ledger
 from snakemake_executor_plugin_submitit.notices import Notices
@@ -19,7 +19,7 @@ from snakemake_executor_plugin_submitit.sbatch_errors import (
     LimitReached,
     Refused,
     SubmissionError,
-    Unreachable,
+    Unavailable,
 )
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submitter import (
@@ -261,7 +261,7 @@ def test_after_many_tries_it_is_given_up(desk: Desk, cluster: Cluster) -> None:
 def test_a_controller_that_is_away_is_waited_for_as_long_as_it_takes(
     desk: Desk, cluster: Cluster
 ) -> None:
-    cluster.error = Unreachable("unable to contact")
+    cluster.error = Unavailable("unable to contact")
     job = request("a")
     job.pause.failures = 100
     assert desk.submit([job]) == ([], [])
@@ -271,7 +271,7 @@ def test_a_controller_that_is_away_is_waited_for_as_long_as_it_takes(
 
 def test_a_second_disturbance_is_told_as_the_first_was(desk: Desk, cluster: Cluster) -> None:
     for key in ("a", "b"):
-        cluster.error = Unreachable("unable to contact")
+        cluster.error = Unavailable("unable to contact")
         job = request(key)
         desk.submit([job])
         desk.submit([job])
@@ -280,3 +280,43 @@ def test_a_second_disturbance_is_told_as_the_first_was(desk: Desk, cluster: Clus
     assert [line for line in desk.said if "trying again" in line] == [
         "submitit: submission failed, trying again: unable to contact"
     ] * 2
+
+
+@dataclass
+class Queue:
+    """Stands in for squeue and scancel: it has jobs by the names of their scripts, or is away."""
+
+    jobs: dict[str, str]
+    is_away: bool = False
+    cancelled: list[str] = field(default_factory=list)
+
+    def jobs_of_scripts(self, scripts: set[str]) -> list[str]:
+        if self.is_away:
+            raise slurm.QueryError("unable to contact slurm controller")
+        return [job for script, job in self.jobs.items() if script in scripts]
+
+    def cancel(self, job_ids: list[str]) -> list[str]:
+        self.cancelled += job_ids
+        return []
+
+
+@pytest.mark.parametrize("found", [{"script": "7"}, {"of another": "8"}])
+def test_a_submission_without_an_answer_is_looked_up_before_it_is_repeated(
+    desk: Desk, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, found: dict[str, str]
+) -> None:
+    queue = Queue(found, is_away=True)
+    monkeypatch.setattr(submitter.slurm, "jobs_of_scripts", queue.jobs_of_scripts)
+    monkeypatch.setattr(submitter.slurm, "cancel", queue.cancel)
+    cluster.error = Unavailable("timed out")
+    cluster.error.script = "script"
+    assert desk.submit([request("a")]) == ([], [])
+    cluster.error = None
+    # While nobody knows, nothing is submitted: it could be there twice.
+    assert desk.submit([request("a"), request("b")]) == ([], [])
+    assert cluster.arrays == []
+    queue.is_away = False
+    assert desk.submit([request("a")]) == (["a"], [])
+    assert queue.cancelled == (["7"] if "script" in found else [])
+    # It is asked once.
+    queue.is_away = True
+    assert desk.submit([request("c")]) == (["c"], [])

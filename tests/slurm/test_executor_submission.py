@@ -121,6 +121,27 @@ def test_a_refused_job_fails_alone(slurm_cluster: SlurmCluster, tmp_path: Path) 
     assert (tmp_path / "out/trivial0.txt").exists()
 
 
+def test_a_submission_whose_answer_is_lost_is_not_there_twice(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        "#!/bin/bash\n"
+        '[[ $1 == --test-only || -e $0.lost ]] && exec /usr/bin/sbatch "$@"\n'
+        '/usr/bin/sbatch --hold "$@" > $0.lost\n'
+        "echo Socket timed out on send/recv operation >&2; exit 1\n"
+    )
+    sbatch.chmod(0o755)
+    path = f"{sbatch.parent}:{slurm_cluster.environment['PATH']}"
+    environment = {**slurm_cluster.environment, "PATH": path}
+    with Head(tmp_path, environment, "--config", "trivial=2") as head:
+        head.succeed(timeout=100)
+    lost = (tmp_path / "bin/sbatch.lost").read_text().split()[-1]
+    assert f"Cancelled {lost}: sbatch did not say that it took them." in head.output
+    assert not slurm_cluster.jobs()
+
+
 def test_a_submit_limit_means_waiting(start_cluster: StartCluster, tmp_path: Path) -> None:
     cluster = start_cluster(ClusterOptions(num_nodes=1, max_submit_jobs=3))
     with Head(tmp_path, cluster.environment, "--config", "trivial=7") as head:

@@ -24,6 +24,7 @@ submitit 1.5.4; `tests/executor/test_internals.py` checks the versions that are 
 | `_0_result.pkl` | see from a listing which jobs left a result | 1.5.0 |
 | `.save_tmp` | remove a file that a job was writing when it was killed | 1.5.0 |
 | `.submission_file_*`, `<32 digits>.pkl` | remove what a submission leaves behind | 1.5.3 |
+| `.submission_file_*` | find jobs in the queue whose id sbatch did not say | 1.5.3 |
 | `_executor._make_submission_file_text` | ask SLURM about a job without submitting it | 1.5.0 |
 | its handler of SIGUSR2 | have `checkpoint()` called and the job requeued | 1.5.0 |
 | `submitit.local`, in a command line | recognise a job's process on this machine | 1.5.0 |
@@ -131,6 +132,16 @@ def submission_leftovers(folder: Path) -> Iterable[Path]:
     """Links to the scripts of submissions, and pickles of jobs that were not accepted."""
     yield from folder.glob(".submission_file_*")
     yield from folder.glob(f"{'[0-9a-f]' * 32}.pkl")
+
+
+def unanswered_script(folder: Path) -> str | None:
+    """The name of the script that sbatch was given last, if it has not answered with an id.
+
+    SLURM shows it as the command of the job: a name that no other submission has.
+    """
+    scripts = [file for file in folder.glob(".submission_file_*") if not file.is_symlink()]
+    newest = max(scripts, key=lambda file: file.stat().st_mtime_ns, default=None)
+    return newest.name if newest else None
 
 
 def submission_script(executor: AutoExecutor, command: str) -> str:

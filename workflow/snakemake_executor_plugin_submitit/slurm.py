@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Collection
 
 from snakemake_executor_plugin_submitit import environment, slurm_answers
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
@@ -32,6 +33,18 @@ def queued_states() -> dict[str, QueuedState]:
     )  # fmt: skip
     try:
         return slurm_answers.queued_states(answer)
+    except ValueError as error:
+        raise QueryError(f"squeue: its answer is cut off: {error}") from error
+
+
+def jobs_of_scripts(scripts: Collection[str]) -> list[str]:
+    """This user's live jobs and arrays submitted with these scripts; raises QueryError."""
+    answer = _ask(
+        "squeue", f"--user={os.getuid()}", "--states=all", "--noheader",
+        f"--format={slurm_answers.COMMAND_FORMAT}",
+    )  # fmt: skip
+    try:
+        return slurm_answers.jobs_of_scripts(answer, scripts)
     except ValueError as error:
         raise QueryError(f"squeue: its answer is cut off: {error}") from error
 

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 QUEUE_FORMAT = "%i|%T|%r"  # of squeue: id, state, reason
+COMMAND_FORMAT = "%F|%T|%o"  # likewise: id of the array, state, script
 ACCOUNTING_COLUMNS = "State,ExitCode,NodeList"  # of sacct
 
 ENDED = {
@@ -51,6 +52,16 @@ def queued_states(squeue: str) -> dict[str, QueuedState]:
         job_id, state, reason = line.split("|", 2)
         states[job_id.strip()] = QueuedState(state, reason)
     return states
+
+
+def jobs_of_scripts(squeue: str, scripts: Collection[str]) -> list[str]:
+    """The jobs that are alive and whose script has one of these names."""
+    found = set()
+    for line in squeue.splitlines():
+        job_id, state, command = line.split("|", 2)
+        if state not in ENDED and command.strip().rpartition("/")[2] in scripts:
+            found.add(job_id.strip())
+    return sorted(found, key=int)
 
 
 def accounted_ending(sacct: str) -> Ending | None:

@@ -14,7 +14,7 @@ from submitit import AutoExecutor, Job
 
 from snakemake_executor_plugin_submitit import environment, internals, slurm
 from snakemake_executor_plugin_submitit.runner import JobRunner, Outcome
-from snakemake_executor_plugin_submitit.sbatch_errors import Refused, meaning
+from snakemake_executor_plugin_submitit.sbatch_errors import Refused, is_answer_lost, meaning
 
 NO_LIMIT = 1_000_000  # submitit counts requeues too, but JobRunner has the user's limit
 TEST_TIMEOUT_S = 60
@@ -39,7 +39,10 @@ def submit(
         with environment.as_asked(script):
             jobs: list[Job[Outcome]] = executor.submit_array(runners)
     except Exception as error:  # whatever sbatch, the file system or submitit say
-        raise meaning(str(error)) from error
+        failure = meaning(str(error))
+        if cluster == "slurm" and is_answer_lost(failure):
+            failure.script = internals.unanswered_script(folder)
+        raise failure from error
     finally:
         for leftover in internals.submission_leftovers(folder):
             leftover.unlink()

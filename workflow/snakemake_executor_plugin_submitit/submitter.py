@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from snakemake_executor_plugin_submitit import slurm
 from snakemake_executor_plugin_submitit.backoff import Backoff
 from snakemake_executor_plugin_submitit.internals import LOCAL_SIGNAL_DELAY_S
 from snakemake_executor_plugin_submitit.jobs import Request
@@ -17,7 +18,7 @@ from snakemake_executor_plugin_submitit.sbatch_errors import (
     LimitReached,
     Refused,
     SubmissionError,
-    Unreachable,
+    Unavailable,
 )
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submission import submit
@@ -63,9 +64,12 @@ class Submitter:
         self._inform = inform
         self._notices = notices
         self._room = Backoff()  # in the queue
+        self._unanswered: set[str] = set()  # scripts that SLURM may have taken
 
     def submit(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
         """Submit array by array; a request that is not yielded should be submitted again later."""
+        if self._unanswered and not self._look_after_unanswered():
+            return
         ordered = sorted(requests, key=lambda request: request.group)
         for _, group in groupby(ordered, key=lambda request: request.group):
             members = list(group)
@@ -76,6 +80,23 @@ class Submitter:
                     taken.append(answer)
             if taken:
                 self._inform(_summary(taken))
+
+    def _look_after_unanswered(self) -> bool:
+        """Cancel jobs that sbatch submitted without saying so; whether that is known to be done.
+
+        They were about to be submitted again, and would end as nobody's as soon as they start.
+        """
+        try:
+            found = slurm.jobs_of_scripts(self._unanswered)
+        except slurm.QueryError as error:
+            self._notices.warn("submission", f"is a job submitted? SLURM does not answer: {error}")
+            return False
+        if found and slurm.cancel(found):
+            return False
+        if found:
+            self._inform(f"Cancelled {', '.join(found)}: sbatch did not say that it took them.")
+        self._unanswered.clear()
+        return True
 
     def _submit_arrays(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
         """Submit requests of equal parameters, cut into as few arrays as the site allows."""
@@ -138,11 +159,13 @@ class Submitter:
         yield from map(Taken, requests, entries, jobs)
 
     def _after_failure(self, requests: list[Request], error: SubmissionError) -> Iterator[GivenUp]:
+        if error.script is not None:
+            self._unanswered.add(error.script)
         has_more_tries = []
         for request in requests:
             request.pause.failed()
             is_used_up = request.pause.failures >= SUBMISSION_TRIES
-            if isinstance(error, Refused) or (is_used_up and not isinstance(error, Unreachable)):
+            if isinstance(error, Refused) or (is_used_up and not isinstance(error, Unavailable)):
                 yield GivenUp(request, error)
             else:
                 has_more_tries.append(request)
