@@ -272,6 +272,11 @@ ENDED_WITHOUT_OUTCOME: list[Row] = [
         Fail("SLURM says FAILED, exit code 1:0"),
     ),
     (
+        "SLURM does not remember it, but a line of its setup failed",
+        ended("UNKNOWN", exit_code="", log_end="oh\nsetup failed, exit code 1: module load x\n"),
+        Fail("its setup failed, exit code 1: module load x"),
+    ),
+    (
         "its node failed, after two ends that nobody could explain",
         ended("NODE_FAIL") | {"submissions_before": 2, "unexplained_before": 2},
         Resubmit("NODE_FAIL"),

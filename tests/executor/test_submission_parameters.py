@@ -1,6 +1,7 @@
 """What a job may ask for, line by line of the plugin's README; and mistakes, in one line each."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,19 @@ import pytest
 from snakemake_job import InvalidResources, SnakemakeJob
 
 import snakemake_executor_plugin_submitit
+from snakemake_executor_plugin_submitit import report
 from snakemake_executor_plugin_submitit.resources import (
     JOB_RESOURCES,
+    UNTIL_SETUP_IS_DONE,
     ResourceError,
     asked_for,
     evaluated_resources,
     submission_parameters,
 )
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from snakemake_executor_plugin_submitit.slurm_answers import Ending
 
+TRAP, NO_TRAP = UNTIL_SETUP_IS_DONE
 README = Path(snakemake_executor_plugin_submitit.__file__).with_name("README.md")
 
 
@@ -65,14 +70,17 @@ def test_a_job_that_asks_for_nothing_else() -> None:
         ({"constraint": "a100|h100"}, {}, "slurm_constraint", "a100|h100"),
         ({"exclude": "n[1-3]"}, {}, "slurm_exclude", "n[1-3]"),
         ({"slurm_setup": "module load a\nexport B=1"}, {"setup": "c"}, "slurm_setup",
-         ["module load a", "export B=1"]),
-        ({}, {"setup": "module load cuda"}, "slurm_setup", ["module load cuda"]),
+         [TRAP, "module load a", "export B=1", NO_TRAP]),
+        ({}, {"setup": "module load cuda"}, "slurm_setup", [TRAP, "module load cuda", NO_TRAP]),
         ({"slurm_extra": "--reservation=x --mail-type=END,FAIL"}, {}, "slurm_additional_parameters",
          {"reservation": "x", "mail-type": "END,FAIL", "requeue": True}),
         ({"slurm_extra": "--comment='two words' --exclusive"}, {}, "slurm_additional_parameters",
          {"comment": "two words", "exclusive": True, "requeue": True}),
         ({"slurm_extra": "--a=1"}, {"extra": "--a=2 --b=3"}, "slurm_additional_parameters",
          {"a": "1", "b": "3", "requeue": True}),
+        ({"slurm_requeue": 0}, {"extra": "--requeue"}, "slurm_additional_parameters",
+         {"no-requeue": True}),
+        ({"slurm_requeue": True}, {}, "slurm_additional_parameters", {"requeue": True}),
         ({}, {"extra": "--no-requeue"}, "slurm_additional_parameters", {"no-requeue": True}),
         # At most a third of the limit.
         ({"runtime": 60}, {"signal_delay": 300}, "slurm_signal_delay_s", 300),
@@ -83,6 +91,43 @@ def test_what_a_job_may_ask_for(
     resources: dict[str, Any], settings: dict[str, Any], parameter: str, value: object
 ) -> None:
     assert parameters(resources, **settings)[parameter] == value
+
+
+def run_setup(setup: str, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    """What bash does with a job of this setup."""
+    (tmp_path / "site.sh").write_text("false\n: $UNSET\n")
+    lines = [*parameters({"slurm_setup": setup})["slurm_setup"], "false", "echo the job runs"]
+    script = tmp_path / "submission.sh"
+    script.write_text("\n".join(lines))
+    return subprocess.run(
+        ["bash", str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "export A=1",
+        "source ./site.sh",  # something in it fails, as in many start-up files
+        "false || true",
+        "[[ -n $NOT_THERE ]] && echo there",
+        "if false; then\n  echo a\nfi",
+        "f() { false; true; }\nf",
+    ],
+)
+def test_a_setup_that_works_is_followed_by_the_job(setup: str, tmp_path: Path) -> None:
+    assert run_setup(setup, tmp_path).stdout == "the job runs\n"
+
+
+def test_a_line_of_the_setup_that_fails_fails_the_job_with_its_words(tmp_path: Path) -> None:
+    ended = run_setup("export A=1\nls ./nowhere\nexport B=2", tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "cannot access" in ended.stderr
+    assert ended.stderr.splitlines()[-1] == "setup failed, exit code 2: ls ./nowhere"
+    ending = Ending("FAILED", "2:0", "n1")
+    assert (
+        report.reason(None, ending, ended.stderr) == "its setup failed, exit code 2: ls ./nowhere"
+    )
 
 
 def test_threads_are_cpus_also_for_the_one_process() -> None:
@@ -98,6 +143,7 @@ def test_a_job_without_threads_gets_a_cpu() -> None:
 @pytest.mark.parametrize("absent", ["slurm_mem", "slurm_gres", "slurm_partition", "slurm_setup"])
 def test_what_is_not_asked_for_is_left_to_slurm(absent: str) -> None:
     assert absent not in parameters({"gpu": 0, "mem_mb": None, "gpu_model": "h100"})
+    assert absent not in parameters({"mem_mb": 0})  # not --mem=0, which is all of a node's
 
 
 @pytest.mark.parametrize("cluster", ["local", "debug"])
@@ -122,6 +168,7 @@ def test_without_slurm_there_need_be_no_time_limit() -> None:
         ({"gpu": True}, "gpu=True is not a whole number"),
         ({"nodes": -1}, "nodes=-1 is not a whole number"),
         ({"mem_mb": "8 GB"}, "mem_mb='8 GB' is not a whole number"),
+        ({"slurm_requeue": "no"}, "slurm_requeue='no' is neither 0 nor 1"),
         ({"gpus": 1}, "unknown resource gpus; did you mean gpu?"),
         ({"run_time": 1}, "unknown resource run_time; did you mean runtime?"),
         ({"slurm_partiton": "a"}, "unknown resource slurm_partiton; did you mean slurm_partition?"),

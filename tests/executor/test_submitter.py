@@ -220,6 +220,11 @@ def test_what_a_job_takes_along_to_the_node(tmp_path: Path, cluster: Cluster) ->
     ]
 
 
+def test_a_job_that_may_run_once_is_not_requeued(tmp_path: Path, cluster: Cluster) -> None:
+    new_desk(tmp_path, requeue_limit=7).submit([replace(request("a"), may_requeue=False)])
+    assert cluster.runners[0].requeue_limit == 0
+
+
 def test_a_job_in_the_head_itself_looks_nothing_up(tmp_path: Path, cluster: Cluster) -> None:
     new_desk(tmp_path, cluster="debug").submit([request("a")])
     assert cluster.runners[0].ledger is None

@@ -148,7 +148,7 @@ def _was_interrupted(how: HowItEnded, *, on_slurm: bool) -> bool:
 
 def _is_unexplained(how: HowItEnded) -> bool:
     """Whether nobody can tell: the job's fault, or a site's that forgets jobs or signals early."""
-    is_forgotten = how.ending.state == "UNKNOWN" and not report.OUT_OF_MEMORY.search(how.log_end)
+    is_forgotten = how.ending.state == "UNKNOWN" and not report.says_why(how.log_end)
     return is_forgotten or how.ending.exit_code in SIGNALLED_TOO_EARLY
 
 

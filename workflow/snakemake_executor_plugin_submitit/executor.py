@@ -1,11 +1,10 @@
 """The executor: what Snakemake calls, and the poll that submits, watches and resubmits jobs."""
 
 import asyncio
-import contextlib
 import signal
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,11 @@ from snakemake_executor_plugin_submitit.jobs import Request, Submitted
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
 from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.queue_view import QueueView
-from snakemake_executor_plugin_submitit.resources import ResourceError, submission_parameters
+from snakemake_executor_plugin_submitit.resources import (
+    ResourceError,
+    may_requeue,
+    submission_parameters,
+)
 from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.slurm_answers import Ending
@@ -110,6 +113,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                         fingerprint=job_fingerprint(job),
                         parameters=submission_parameters(job, self.settings),
                         command=self.format_job_exec(job),
+                        may_requeue=may_requeue(job),
                     )
                 )
             except ResourceError as error:
@@ -136,7 +140,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     def _submit_requests(self) -> None:
         new = []
         for request in [request for request in self._requests if request.pause.is_due]:
-            with self._no_harm_to_others(f"submitting {request.job.name}"):
+            with self._notices.surviving(f"submitting {request.job.name}"):
                 if not self._is_left_to_earlier(request):
                     new.append(request)
         for answer in self._submitter.submit(new):
@@ -158,18 +162,6 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             info = SubmittedJobInfo(request.job)
             self.report_job_error(info, msg="not submitted: Snakemake was told to stop")
         self._requests.clear()
-
-    @contextlib.contextmanager
-    def _no_harm_to_others(self, what: str) -> Iterator[None]:
-        """Go on with the next job after an exception; the poll after this one tries it again."""
-        try:
-            yield
-        except Exception as error:
-            self._notices.warn(
-                what, f"{what} failed, trying again: {type(error).__name__}: {error}"
-            )
-        else:
-            self._notices.settled(what)
 
     def _is_left_to_earlier(self, request: Request) -> bool:
         """Whether there is nothing to submit now, because an earlier job makes the outputs."""
@@ -226,7 +218,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Submit what is ready and find what has ended; a poll that fails is tried again."""
         if self._is_ready:
-            with self._no_harm_to_others("polling"):
+            with self._notices.surviving("polling"):
                 self._poll()
         for info in active_jobs:
             if not self._is_ready or info.external_jobid in self._submitted:
@@ -250,14 +242,14 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         with self._lock:
             if self._is_cancelled:
                 return
-            with self._no_harm_to_others("submitting"):
+            with self._notices.surviving("submitting"):
                 self._submit_requests()
             if internals.is_told_to_stop(self.workflow):
                 self._give_up_requests()
             results = self.results.ids()
             ended = []
             for item in list(self._submitted.values()):
-                with self._no_harm_to_others(f"looking after job {item.entry.job_id}"):
+                with self._notices.surviving(f"looking after job {item.entry.job_id}"):
                     if self._has_ended(item, results, is_answered=is_answered):
                         ended.append(item)
             for message in self._stuck.messages():
@@ -291,7 +283,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             latency_wait_s=self.workflow.execution_settings.latency_wait,
             submissions_before=item.entry.restarts,
             unexplained_before=item.entry.unexplained,
-            requeue_limit=self.settings.requeue_limit,
+            requeue_limit=item.request.requeue_limit(self.settings.requeue_limit),
         )
         return self._act(item, facts)
 
@@ -343,6 +335,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     def _fail(self, item: Submitted, reason: str) -> None:
         lines = [reason]
         rule_logs = [str(path) for path in item.request.job.log]
+        if reason.startswith(report.SETUP):  # the rule's log is of an earlier start
+            rule_logs = []
         if not (rule_logs and internals.shows_failed_logs(self.workflow)):
             lines += report.log_tail(rule_logs, self.results.log(item.entry.job_id))
         item.has_failed = True

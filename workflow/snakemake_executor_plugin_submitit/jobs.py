@@ -22,10 +22,15 @@ class Request:
     fingerprint: str
     parameters: dict[str, Any]
     command: str
+    may_requeue: bool = True
     restarts: int = 0  # submissions before this one
     unexplained: int = 0  # of these, the last ones that ended and nobody knew why
     previous: Entry | None = None  # the last of them
     pause: Backoff = field(default_factory=Backoff)
+
+    def requeue_limit(self, limit: int) -> int:
+        """How often it may be requeued, where others may be as often as `limit`."""
+        return limit if self.may_requeue else 0
 
     @property
     def group(self) -> str:

@@ -1,6 +1,7 @@
 """Warnings that would otherwise come with each poll."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 
 class Notices:
@@ -20,3 +21,13 @@ class Notices:
     def settled(self, matter: str) -> None:
         """The matter has come to an end."""
         self._said.pop(matter, None)
+
+    @contextlib.contextmanager
+    def surviving(self, what: str) -> Iterator[None]:
+        """Go on after an exception, with a warning; the poll after this one tries it again."""
+        try:
+            yield
+        except Exception as error:
+            self.warn(what, f"{what} failed, trying again: {type(error).__name__}: {error}")
+        else:
+            self.settled(what)

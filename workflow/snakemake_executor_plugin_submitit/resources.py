@@ -26,6 +26,7 @@ JOB_RESOURCES = {
     "slurm_qos",
     "slurm_extra",
     "slurm_setup",
+    "slurm_requeue",
 }
 # What Snakemake adds to each job, or reads itself.
 SNAKEMAKE_RESOURCES = {
@@ -39,6 +40,13 @@ SNAKEMAKE_RESOURCES = {
     "tmpdir",
     "gpu_manufacturer",
 }
+# A line of a setup that fails ends the job, in words that report.py looks for. Not a line within a
+# script that it sources, nor within an `if`, `&&` or `||`.
+UNTIL_SETUP_IS_DONE = (
+    "trap 'code=$?; [[ ${#BASH_SOURCE[@]} -gt 1 ]] || "
+    '{ echo "setup failed, exit code $code: $BASH_COMMAND" >&2; exit "$code"; }\' ERR',
+    "trap - ERR",
+)
 LOCAL_TIME_LIMIT_MIN = 60 * 24 * 365  # where nobody asks for one
 
 
@@ -71,9 +79,8 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
     parameters["slurm_signal_delay_s"] = min(
         settings.signal_delay, 60 * parameters["timeout_min"] // 3
     )
-    if "mem_mb" in resources:
-        memory = _whole_number(resources, "mem_mb", where) + settings.memory_overhead
-        parameters["slurm_mem"] = f"{memory}M"
+    if memory := _whole_number(resources, "mem_mb", where, default=0):  # 0: the site's default
+        parameters["slurm_mem"] = f"{memory + settings.memory_overhead}M"
     if gpu:
         model = resources.get("gpu_model")
         parameters["slurm_gres"] = f"gpu:{model}:{gpu}" if model else f"gpu:{gpu}"
@@ -87,11 +94,15 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
         if value := resources.get(resource, default):
             parameters[f"slurm_{option}"] = str(value)
     if setup := resources.get("slurm_setup", settings.setup):
-        parameters["slurm_setup"] = str(setup).splitlines()
+        start, end = UNTIL_SETUP_IS_DONE
+        parameters["slurm_setup"] = [start, *str(setup).splitlines(), end]
     extra = {
         **_options(settings.extra or "", "--submitit-extra"),
         **_options(str(resources.get("slurm_extra", "")), f"{where}: slurm_extra"),
     }
+    if not may_requeue(job):
+        extra.pop("requeue", None)
+        extra["no-requeue"] = True
     if "no-requeue" not in extra:
         extra["requeue"] = True  # also where JobRequeue=0 is the site's default
     parameters["slurm_additional_parameters"] = extra
@@ -114,6 +125,14 @@ def evaluated_resources(job: JobExecutorInterface) -> dict[str, Any]:
         return {name: value for name, value in job.resources.items() if value is not None}
     except Exception as error:  # of Snakemake
         raise ResourceError(f"{_where(job)}: {internals.resource_error(error)}") from error
+
+
+def may_requeue(job: JobExecutorInterface) -> bool:
+    """Whether a job that was interrupted may run again; raises ResourceError."""
+    value = evaluated_resources(job).get("slurm_requeue", 1)
+    if not isinstance(value, int):  # Snakemake adds those of a group up
+        raise ResourceError(f"{_where(job)}: slurm_requeue={value!r} is neither 0 nor 1")
+    return value != 0
 
 
 def _where(job: JobExecutorInterface) -> str:

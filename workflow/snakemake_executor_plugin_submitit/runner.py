@@ -103,6 +103,10 @@ class JobRunner:
         restarts = self.earlier_restarts + int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         if restarts >= self.requeue_limit:
             _save_and_stop(self.signal_delay_s * 2 / 3)
+            if self.requeue_limit == 0:
+                return Outcome(
+                    "failed", "its time was up, or it was preempted: it may not run again"
+                )
             return Outcome("failed", f"requeued {restarts} times (--submitit-requeue-limit)")
         # Under proctrack/linuxproc the SIGTERM that SLURM sends to a job it requeues also reaches
         # the scontrol that asked for the requeue. It inherits this.

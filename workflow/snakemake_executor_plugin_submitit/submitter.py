@@ -179,7 +179,7 @@ class Submitter:
             ledger=None if self._settings.cluster == "debug" else self._ledger.path,
             time_limit_s=60.0 * request.parameters["timeout_min"],
             signal_delay_s=request.parameters.get("slurm_signal_delay_s", LOCAL_SIGNAL_DELAY_S),
-            requeue_limit=self._settings.requeue_limit,
+            requeue_limit=request.requeue_limit(self._settings.requeue_limit),
             earlier_restarts=request.restarts,
         )
 
