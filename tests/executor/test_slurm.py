@@ -67,6 +67,26 @@ def test_the_limit_of_arrays_is_not_known_while_slurm_does_not_answer(
     assert slurm.array_limit() == limit
 
 
+def test_partitions_are_asked_once_for_their_default_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[str | None] = [
+        None,
+        "PartitionName=a Default=YES DefaultTime=NONE MaxTime=02:00:00\n"
+        "PartitionName=b Default=NO DefaultTime=00:30:00 MaxTime=UNLIMITED\n",
+    ]
+
+    def ask(*command: str) -> str:
+        if (answer := answers.pop(0)) is None:
+            raise QueryError("unable to contact slurm controller")
+        return answer
+
+    monkeypatch.setattr(slurm, "_ask", ask)
+    default_time = slurm.DefaultTimes()
+    assert default_time("b") is None  # SLURM is away
+    assert [default_time(names) for names in ("b", None, "a,b", "c")] == [30, 120, 30, None]
+
+
 # --- Cancelling -----------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from snakemake_executor_plugin_submitit.slurm_answers import (
     accounted_ending,
     array_limit,
     configuration,
+    default_times,
     jobs_of_scripts,
     minutes,
     queued_states,
@@ -192,6 +193,19 @@ PARTITIONS = (
 )
 def test_time_limits_of_partitions(names: str | None, limits: list[float]) -> None:
     assert time_limits(PARTITIONS, names) == limits
+
+
+@pytest.mark.parametrize(
+    ("names", "times"),
+    [
+        (None, [60.0]),
+        ("gpu", [math.inf]),
+        ("short,main", [60.0, 30.5]),
+        ("nope", []),
+    ],
+)
+def test_default_times_of_partitions(names: str | None, times: list[float]) -> None:
+    assert default_times(PARTITIONS, names) == times
 
 
 def test_there_may_be_no_default_partition() -> None:

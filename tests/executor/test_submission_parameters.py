@@ -1,5 +1,6 @@
 """What a job may ask for, line by line of the plugin's README; and mistakes, in one line each."""
 
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import snakemake_executor_plugin_submitit
 from snakemake_executor_plugin_submitit import report
 from snakemake_executor_plugin_submitit.resources import (
     JOB_RESOURCES,
+    LOCAL_TIME_LIMIT_MIN,
     UNTIL_SETUP_IS_DONE,
     ResourceError,
     asked_for,
@@ -22,6 +24,7 @@ from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.slurm_answers import Ending
 
 TRAP, NO_TRAP = UNTIL_SETUP_IS_DONE
+TIMES = {None: 60.0, "short": 0.5, "gpu": 90.5, "long": math.inf}  # minutes, by partition
 README = Path(snakemake_executor_plugin_submitit.__file__).with_name("README.md")
 
 
@@ -30,7 +33,7 @@ def parameters(
 ) -> dict[str, Any]:
     """The parameters of a job with an hour of runtime and these resources."""
     job = SnakemakeJob(threads=threads, resources={"runtime": 60} | (resources or {}))
-    return submission_parameters(job, ExecutorSettings(**settings))
+    return submission_parameters(job, ExecutorSettings(**settings), TIMES.get)
 
 
 def test_a_job_that_asks_for_nothing_else() -> None:
@@ -91,6 +94,32 @@ def test_what_a_job_may_ask_for(
     resources: dict[str, Any], settings: dict[str, Any], parameter: str, value: object
 ) -> None:
     assert parameters(resources, **settings)[parameter] == value
+
+
+@pytest.mark.parametrize(
+    ("resources", "settings", "variable", "minutes"),
+    [
+        ({}, {}, None, 60),
+        ({"slurm_partition": "gpu"}, {"partition": "short"}, None, 90),
+        ({}, {"partition": "gpu"}, "short", 90),
+        ({}, {}, "gpu", 90),
+        ({"slurm_partition": "short"}, {}, None, 1),  # SLURM counts in minutes
+        ({"slurm_partition": "long"}, {}, None, LOCAL_TIME_LIMIT_MIN),
+    ],
+)
+def test_a_job_without_runtime_has_the_default_of_its_partition(
+    monkeypatch: pytest.MonkeyPatch,
+    resources: dict[str, Any],
+    settings: dict[str, Any],
+    variable: str | None,
+    minutes: int,
+) -> None:
+    monkeypatch.delenv("SBATCH_PARTITION", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("SBATCH_PARTITION", variable)
+    asked = parameters({"runtime": None} | resources, **settings)
+    assert asked["timeout_min"] == minutes
+    assert asked["slurm_signal_delay_s"] == min(120, 20 * minutes)
 
 
 def run_setup(setup: str, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
@@ -154,14 +183,17 @@ def test_without_slurm_only_time_and_gpus_matter(cluster: str) -> None:
 
 def test_without_slurm_there_need_be_no_time_limit() -> None:
     job = SnakemakeJob(resources={})
-    asked = submission_parameters(job, ExecutorSettings(cluster="local"))
+    asked = submission_parameters(job, ExecutorSettings(cluster="local"), TIMES.get)
     assert asked["timeout_min"] >= 60 * 24 * 365
 
 
 @pytest.mark.parametrize(
     ("resources", "message"),
     [
-        ({"runtime": None}, "no time limit; set its resource runtime (minutes)"),
+        (
+            {"runtime": None, "slurm_partition": "nope"},
+            "no time limit, and SLURM has none for its partition; set its resource runtime",
+        ),
         ({"runtime": 0}, "runtime=0 is not a time limit"),
         ({"runtime": "1h"}, "runtime='1h' is not a whole number"),
         ({"gpu": 0.5}, "gpu=0.5 is not a whole number"),

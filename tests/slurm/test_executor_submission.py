@@ -81,6 +81,26 @@ def test_a_failure_shows_its_reason_and_the_rules_log(
     assert (tmp_path / "out/second.txt").read_text() == "first\nsecond\n"  # a group of two
 
 
+def test_a_job_without_runtime_has_the_partitions_and_a_setup_that_fails_says_so(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "Snakefile").write_text(
+        "rule limit:\n"
+        "    output: 'limit.txt'\n"
+        "    shell: 'squeue --noheader --jobs=$SLURM_JOB_ID --format=%l > {output}'\n"
+        "rule broken:\n"
+        "    output: 'broken.txt'\n"
+        "    resources: slurm_setup='ls ./nowhere', mem_mb=0\n"
+        "    shell: 'touch {output}'\n"
+    )
+    targets = ["limit.txt", "broken.txt"]
+    with Head(tmp_path, slurm_cluster.environment, "--keep-going", *targets) as head:
+        assert head.wait(timeout=100) == 1
+    assert (tmp_path / "limit.txt").read_text() == "1:00:00\n"
+    assert "message: its setup failed, exit code 2: ls ./nowhere" in head.output
+    assert "cannot access './nowhere'" in head.output
+
+
 def test_a_job_that_takes_too_much_memory_is_reported_as_such(
     slurm_cluster: SlurmCluster, tmp_path: Path
 ) -> None:

@@ -57,6 +57,11 @@ def additions(script: str) -> str:
     )
 
 
+def partition() -> str | None:
+    """Where jobs go that ask for no partition, if not to the cluster's default one."""
+    return os.environ.get("SBATCH_PARTITION")
+
+
 @contextlib.contextmanager
 def as_asked(script: str) -> Iterator[None]:
     """Have sbatch do as the script says; jobs submitted meanwhile inherit this environment."""

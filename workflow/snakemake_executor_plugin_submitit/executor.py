@@ -78,7 +78,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             self.settings, self.results, self.ledger, array_limit, inform, self._notices
         )
         needed = internals.needed_jobs(self.dag)
-        preflight.check_jobs(needed, self.settings, self.results.folder)
+        self._default_time = slurm.DefaultTimes()
+        preflight.check_jobs(needed, self.settings, self.results.folder, self._default_time)
         self._forget_what_is_done(needed)
         self._is_ready = True
 
@@ -111,7 +112,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                         job=job,
                         key=job_key(job),
                         fingerprint=job_fingerprint(job),
-                        parameters=submission_parameters(job, self.settings),
+                        parameters=submission_parameters(job, self.settings, self._default_time),
                         command=self.format_job_exec(job),
                         may_requeue=may_requeue(job),
                     )

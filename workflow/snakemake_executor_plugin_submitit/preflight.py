@@ -10,6 +10,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake_executor_plugin_submitit import slurm
 from snakemake_executor_plugin_submitit.resources import (
+    DefaultTime,
     ResourceError,
     asked_for,
     evaluated_resources,
@@ -42,7 +43,10 @@ def check_slurm() -> None:
 
 
 def check_jobs(
-    jobs: Iterable[JobExecutorInterface], settings: ExecutorSettings, folder: Path
+    jobs: Iterable[JobExecutorInterface],
+    settings: ExecutorSettings,
+    folder: Path,
+    default_time: DefaultTime,
 ) -> None:
     """Raise ApiError, with a line for each mistake in the resources of the jobs to come."""
     problems: list[str] = []
@@ -52,7 +56,7 @@ def check_jobs(
             if job.is_local:
                 evaluated_resources(job)
             else:
-                parameters = submission_parameters(job, settings)
+                parameters = submission_parameters(job, settings, default_time)
                 rules.setdefault(json.dumps(parameters, sort_keys=True), set()).add(job.name)
         except ResourceError as error:
             problems.append(str(error))

@@ -3,13 +3,13 @@
 import difflib
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from snakemake_interface_common.exceptions import ApiError
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
-from snakemake_executor_plugin_submitit import internals
+from snakemake_executor_plugin_submitit import environment, internals
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 
 # What the table in README.md has.
@@ -54,7 +54,13 @@ class ResourceError(ApiError):
     """A job's resources are not what this executor can ask a cluster for."""
 
 
-def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings) -> dict[str, Any]:
+# The time limit in minutes of jobs that ask for none, by the partitions that they go to.
+DefaultTime = Callable[[str | None], float | None]
+
+
+def submission_parameters(
+    job: JobExecutorInterface, settings: ExecutorSettings, default_time: DefaultTime
+) -> dict[str, Any]:
     """The parameters of submitit's AutoExecutor for one job; raises ResourceError."""
     where = _where(job)
     resources = evaluated_resources(job)
@@ -64,9 +70,13 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
     threads = max(1, job.threads)
     on_slurm = settings.cluster == "slurm"
     if "runtime" not in resources and on_slurm:
-        raise ResourceError(
-            f"{where}: no time limit; set its resource runtime (minutes), or --default-resources"
-        )
+        partition = resources.get("slurm_partition", settings.partition) or environment.partition()
+        if (minutes := default_time(partition)) is None:
+            raise ResourceError(
+                f"{where}: no time limit, and SLURM has none for its partition; "
+                "set its resource runtime (minutes), or --default-resources"
+            )
+        resources["runtime"] = max(1, int(min(minutes, LOCAL_TIME_LIMIT_MIN)))
     parameters: dict[str, Any] = {
         "timeout_min": _whole_number(resources, "runtime", where, default=LOCAL_TIME_LIMIT_MIN),
         "cpus_per_task": threads,

@@ -82,6 +82,21 @@ def partition_time_limits(names: str | None) -> list[float]:
     return slurm_answers.time_limits(answer, names)
 
 
+class DefaultTimes:
+    """The time limits that partitions give to jobs without one; SLURM is asked once."""
+
+    def __init__(self) -> None:
+        self._answer: str | None = None
+
+    def __call__(self, names: str | None) -> float | None:
+        """In minutes, of partitions (`a,b`; None: the default one); None if SLURM has none."""
+        with contextlib.suppress(QueryError):
+            if self._answer is None:
+                self._answer = _ask("scontrol", "show", "--oneliner", "partition")
+            return min(slurm_answers.default_times(self._answer, names), default=None)
+        return None
+
+
 def release(job_id: str) -> None:
     """Let a job run that SLURM holds."""
     subprocess.run(["scontrol", "release", job_id], check=False, timeout=COMMAND_TIMEOUT_S)

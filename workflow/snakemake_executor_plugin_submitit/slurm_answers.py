@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 QUEUE_FORMAT = "%i|%T|%r"  # of squeue: id, state, reason
@@ -101,13 +101,23 @@ def time_limits(scontrol: str, names: str | None) -> list[float]:
 
     Of the partitions named (`a,b`), or of the default one if `names` is None.
     """
-    limits = []
+    return [minutes(fields["MaxTime"]) for fields in _partitions(scontrol, names)]
+
+
+def default_times(scontrol: str, names: str | None) -> list[float]:
+    """The time limits in minutes of jobs that ask for none; arguments as for `time_limits`."""
+    return [
+        minutes(fields["MaxTime" if fields["DefaultTime"] == "NONE" else "DefaultTime"])
+        for fields in _partitions(scontrol, names)
+    ]
+
+
+def _partitions(scontrol: str, names: str | None) -> Iterator[dict[str, str]]:
     for line in scontrol.splitlines():
         fields = _fields(line)
         is_named = fields["PartitionName"] in names.split(",") if names else False
         if is_named or (names is None and fields["Default"] == "YES"):
-            limits.append(minutes(fields["MaxTime"]))
-    return limits
+            yield fields
 
 
 def minutes(text: str) -> float:

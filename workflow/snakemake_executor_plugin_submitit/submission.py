@@ -78,7 +78,7 @@ def _beyond_partition(parameters: dict[str, Any]) -> str | None:
     """Why a job would wait for ever: sbatch takes it although its time limit is too long."""
     if "slurm_qos" in parameters or "SBATCH_QOS" in os.environ:  # it may lift that limit
         return None
-    partition = parameters.get("slurm_partition", os.environ.get("SBATCH_PARTITION"))
+    partition = parameters.get("slurm_partition", environment.partition())
     with contextlib.suppress(slurm.QueryError):
         limits = slurm.partition_time_limits(partition)
         longest = max(limits, default=math.inf)
