@@ -34,9 +34,11 @@ def submit(
     """Submit jobs of equal parameters at once; raises SubmissionError."""
     executor = _executor(folder, cluster, name, parameters)
     executor.update_parameters(slurm_array_parallelism=array_parallelism or len(runners))
-    script = internals.submission_script(executor, "true") if cluster == "slurm" else ""
+    surroundings: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if cluster == "slurm":
+        surroundings = environment.as_asked(internals.submission_script(executor, "true"))
     try:
-        with environment.as_asked(script):
+        with surroundings:
             jobs: list[Job[Outcome]] = executor.submit_array(runners)
     except Exception as error:  # whatever sbatch, the file system or submitit say
         failure = meaning(str(error))
