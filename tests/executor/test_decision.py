@@ -172,8 +172,19 @@ LIVES: list[Row] = [
     ("held after many requeues", {"state": queued("PENDING", "JobHoldMaxRequeue")}, Release()),
     *(
         (f"waits for somebody: {reason}", {"state": queued("PENDING", reason)}, Warn(reason))
-        for reason in ("PartitionTimeLimit", "BadConstraints", "JobHeldAdmin", "JobHeldUser")
+        for reason in (
+            "PartitionTimeLimit",
+            "BadConstraints",
+            "JobHeldAdmin",
+            "JobHeldUser",
+            "launch failed requeued held",
+            "job requeued in held state",
+            "PartitionDown",
+            "ReqNodeNotAvail, UnavailableNodes:n[1-2]",
+            "QOSMaxWallDurationPerJobLimit",
+        )
     ),
+    ("held by a requeue", {"state": queued("REQUEUE_HOLD")}, Warn("REQUEUE_HOLD")),
     (
         "held, in an answer that is not of this poll",
         {"state": queued("PENDING", "JobHoldMaxRequeue"), "is_answered": False},
@@ -234,7 +245,47 @@ ENDED_WITHOUT_OUTCOME: list[Row] = [
         (f"{state}: not the job's fault", ended(state), Resubmit(state))
         for state in ("BOOT_FAIL", "NODE_FAIL", "PREEMPTED")
     ),
-    ("SLURM does not remember it", ended("UNKNOWN", exit_code=""), Resubmit("UNKNOWN")),
+    ("nobody knows how it ended", ended("UNKNOWN", exit_code=""), Resubmit("UNKNOWN", 1)),
+    (
+        "nobody knows, for the second time in a row",
+        ended("UNKNOWN", exit_code="") | {"submissions_before": 5, "unexplained_before": 1},
+        Resubmit("UNKNOWN", 2),
+    ),
+    (
+        "nobody knows, for the third time in a row",
+        ended("UNKNOWN", exit_code="") | {"unexplained_before": 2},
+        Fail("it left no result, and SLURM does not remember it, 3 times in a row"),
+    ),
+    (
+        "nobody knows, where nothing may be resubmitted",
+        ended("UNKNOWN", exit_code="") | {"requeue_limit": 0},
+        Fail("resubmitted 0 times; now: UNKNOWN"),
+    ),
+    (
+        "SLURM does not remember it, but its log says why",
+        ended("UNKNOWN", exit_code="", log_end="slurmstepd: error: Detected 1 oom_kill event"),
+        Fail("out of memory: raise its mem_mb"),
+    ),
+    (
+        "a failure, after two ends that nobody could explain",
+        ended("FAILED", "1:0") | {"unexplained_before": 2},
+        Fail("SLURM says FAILED, exit code 1:0"),
+    ),
+    (
+        "SLURM does not remember it, but a line of its setup failed",
+        ended("UNKNOWN", exit_code="", log_end="oh\nsetup failed, exit code 1: module load x\n"),
+        Fail("its setup failed, exit code 1: module load x"),
+    ),
+    (
+        "its node failed, after two ends that nobody could explain",
+        ended("NODE_FAIL") | {"submissions_before": 2, "unexplained_before": 2},
+        Resubmit("NODE_FAIL"),
+    ),
+    (
+        "killed by SIGUSR2 each time",
+        ended("FAILED", "0:12", "n1") | {"unexplained_before": 2},
+        Fail("SLURM says FAILED, exit code 0:12 on n1, 3 times in a row"),
+    ),
     ("time limit, and it saves", ended("TIMEOUT", can_resume=True), Resubmit("TIMEOUT")),
     (
         "time limit, and it saves nothing",
@@ -244,13 +295,18 @@ ENDED_WITHOUT_OUTCOME: list[Row] = [
     (
         "killed by SIGUSR2 before it had a handler",
         ended("FAILED", "0:12"),
-        Resubmit("FAILED"),
+        Resubmit("FAILED", 1),
     ),
-    ("its shell was killed by SIGUSR2", ended("FAILED", "140:0"), Resubmit("FAILED")),
+    ("its shell was killed by SIGUSR2", ended("FAILED", "140:0"), Resubmit("FAILED", 1)),
     (
         "time limit, killed by SIGUSR2 before it had a handler",
         ended("TIMEOUT", "0:12"),
-        Resubmit("TIMEOUT"),
+        Resubmit("TIMEOUT", 1),
+    ),
+    (
+        "preempted, killed by SIGUSR2 before it had a handler",
+        ended("PREEMPTED", "0:12") | {"unexplained_before": 2},
+        Resubmit("PREEMPTED"),
     ),
     (
         "killed by SIGKILL",
@@ -323,6 +379,7 @@ def test_a_submitted_job(facts: dict[str, Any], verdict: Verdict) -> None:
             "doubtful_s": 0.0,
             "latency_wait_s": LATENCY_S,
             "submissions_before": 0,
+            "unexplained_before": 0,
             "requeue_limit": 1000,
         }
         | facts

@@ -2,6 +2,7 @@
 
 import inspect
 import signal
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import snakemake.api
 import snakemake.persistence
 from snakemake.dag import DAG
 from snakemake.jobs import Job, Reason
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.settings.types import OutputSettings
 from snakemake.workflow import Workflow
 from submitit import AutoExecutor
@@ -39,6 +41,17 @@ PERSISTENCE: type = getattr(
 )
 def test_snakemake_has_it(owner: type, name: str) -> None:
     assert hasattr(owner, name)
+
+
+def test_snakemake_notes_sigterm_where_it_is_looked_for() -> None:
+    scheduler = JobScheduler.__new__(JobScheduler)
+    scheduler._lock, scheduler._open_jobs = threading.Lock(), threading.Semaphore(0)
+    scheduler._user_kill = None
+    workflow = SimpleNamespace(scheduler=scheduler)
+    assert not internals.is_told_to_stop(workflow)
+    scheduler.exit_gracefully()
+    assert internals.is_told_to_stop(workflow)
+    assert not internals.is_told_to_stop(SimpleNamespace(scheduler=None))
 
 
 def test_snakemake_knows_what_the_user_wants_made_again() -> None:

@@ -11,6 +11,8 @@ from snakemake_job import InvalidResources, SnakemakeJob
 from snakemake_executor_plugin_submitit import preflight, slurm
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 
+NO_DEFAULT = slurm.DefaultTimes()  # it is not asked: all jobs have a runtime
+
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
@@ -31,7 +33,7 @@ def job(name: str, **resources: Any) -> SnakemakeJob:
 
 def problems(tmp_path: Path, jobs: list[SnakemakeJob], cluster: str = "slurm") -> list[str]:
     with pytest.raises(ApiError) as error:
-        preflight.check_jobs(jobs, ExecutorSettings(cluster=cluster), tmp_path)
+        preflight.check_jobs(jobs, ExecutorSettings(cluster=cluster), tmp_path, NO_DEFAULT)
     return str(error.value).splitlines()
 
 
@@ -39,7 +41,7 @@ def test_slurm_is_asked_once_for_all_jobs_of_equal_parameters(
     tmp_path: Path, asked: list[dict[str, Any]]
 ) -> None:
     jobs = [job("a"), job("a"), job("b"), job("c", runtime=5)]
-    preflight.check_jobs(jobs, ExecutorSettings(), tmp_path)
+    preflight.check_jobs(jobs, ExecutorSettings(), tmp_path, NO_DEFAULT)
     assert [parameters["timeout_min"] for parameters in asked] == [60, 5]
 
 
@@ -57,31 +59,15 @@ def test_rules_that_run_in_the_head_are_asked_of_nobody(
     tmp_path: Path, asked: list[dict[str, Any]]
 ) -> None:
     local = SnakemakeJob(is_local=True, resources={"gpu": 1})
-    preflight.check_jobs([local], ExecutorSettings(), tmp_path)
+    preflight.check_jobs([local], ExecutorSettings(), tmp_path, NO_DEFAULT)
     assert asked == []
     invalid = SnakemakeJob(name="here", is_local=True, resources=InvalidResources("Resource 'x'"))
     assert problems(tmp_path, [invalid]) == ["rule here: Resource 'x'"]
 
 
 def test_without_slurm_nobody_is_asked(tmp_path: Path, asked: list[dict[str, Any]]) -> None:
-    preflight.check_jobs([job("a", gpu=1)], ExecutorSettings(cluster="local"), tmp_path)
+    preflight.check_jobs([job("a", gpu=1)], ExecutorSettings(cluster="local"), tmp_path, NO_DEFAULT)
     assert asked == []
-
-
-@pytest.mark.parametrize(
-    ("configuration", "limit"),
-    [({"MaxArraySize": "10001"}, 10001), ({"MaxArraySize": "?"}, 1000), ({}, 1000), (None, 1000)],
-)
-def test_how_many_jobs_an_array_may_have(
-    monkeypatch: pytest.MonkeyPatch, configuration: dict[str, str] | None, limit: int
-) -> None:
-    def answer() -> dict[str, str]:
-        if configuration is None:
-            raise slurm.QueryError("unable to contact slurm controller")
-        return configuration
-
-    monkeypatch.setattr(slurm, "configuration", answer)
-    assert preflight.array_limit() == limit
 
 
 def test_a_missing_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from snakemake_executor_plugin_submitit import queue_view, slurm
 from snakemake_executor_plugin_submitit.backoff import Backoff
+from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.queue_view import QueueView
 from snakemake_executor_plugin_submitit.slurm import QueryError
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
@@ -48,6 +49,42 @@ def test_who_knows_how_a_job_ended(
 
     monkeypatch.setattr(slurm, "_ask", ask)
     assert slurm.ending("7", seen) == ending
+
+
+# --- Settings -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("answer", "limit"), [("MaxArraySize = 51\n", 51), (None, None)])
+def test_the_limit_of_arrays_is_not_known_while_slurm_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, answer: str | None, limit: int | None
+) -> None:
+    def ask(*command: str) -> str:
+        if answer is None:
+            raise QueryError("unable to contact slurm controller")
+        return answer
+
+    monkeypatch.setattr(slurm, "_ask", ask)
+    assert slurm.array_limit() == limit
+
+
+def test_partitions_are_asked_once_for_their_default_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[str | None] = [
+        None,
+        "PartitionName=a Default=YES DefaultTime=NONE MaxTime=02:00:00\n"
+        "PartitionName=b Default=NO DefaultTime=00:30:00 MaxTime=UNLIMITED\n",
+    ]
+
+    def ask(*command: str) -> str:
+        if (answer := answers.pop(0)) is None:
+            raise QueryError("unable to contact slurm controller")
+        return answer
+
+    monkeypatch.setattr(slurm, "_ask", ask)
+    default_time = slurm.DefaultTimes()
+    assert default_time("b") is None  # SLURM is away
+    assert [default_time(names) for names in ("b", None, "a,b", "c")] == [30, 120, 30, None]
 
 
 # --- Cancelling -----------------------------------------------------------------------------------
@@ -122,7 +159,7 @@ def test_the_last_answer_stays_while_slurm_does_not_answer(
         return answer
 
     monkeypatch.setattr(slurm, "queued_states", queued_states)
-    queue = QueueView(on_slurm=True, inform=said.append, warn=said.append)
+    queue = QueueView(on_slurm=True, inform=said.append, notices=Notices(said.append))
     assert not queue.has_answered
     assert queue.state("7") is None
     assert queue.ask(["7"])
@@ -136,13 +173,19 @@ def test_the_last_answer_stays_while_slurm_does_not_answer(
     assert queue.ask(["7"])
     assert queue.state("7") is None
     assert said[0] == (
-        "SLURM does not answer, trying again: squeue: unable to contact slurm controller"
+        "submitit: SLURM does not answer, trying again: squeue: unable to contact slurm controller"
     )
     assert said[-1] == "SLURM answers again."
 
 
+def test_an_answer_that_is_cut_off_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "_ask", lambda *command: "7|RUNNING|None\n8|RUN")
+    with pytest.raises(QueryError, match="cut off"):
+        slurm.queued_states()
+
+
 def test_nobody_is_asked_about_no_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "queued_states", lambda: pytest.fail("asked"))
-    queue = QueueView(on_slurm=True, inform=print, warn=print)
+    queue = QueueView(on_slurm=True, inform=print, notices=Notices(print))
     assert not queue.ask([])
     assert not queue.has_answered

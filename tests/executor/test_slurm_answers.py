@@ -8,7 +8,10 @@ from snakemake_executor_plugin_submitit.slurm_answers import (
     Ending,
     QueuedState,
     accounted_ending,
+    array_limit,
     configuration,
+    default_times,
+    jobs_of_scripts,
     minutes,
     queued_states,
     remembered_ending,
@@ -69,6 +72,19 @@ def test_an_answer_that_is_cut_off_is_no_answer() -> None:
 )
 def test_which_jobs_are_alive(state: str, is_alive: bool) -> None:
     assert QueuedState(state).is_alive is is_alive
+
+
+def test_jobs_by_the_scripts_that_they_were_submitted_with() -> None:
+    answer = (
+        "7|PENDING|/home/me/a b/.submission_file_1.sh\n"
+        "12|PENDING|/home/me/.submission_file_2.sh\n"
+        "12|RUNNING|/home/me/.submission_file_2.sh\n"
+        "13|CANCELLED|/home/me/.submission_file_3.sh\n"
+        "14|RUNNING|/home/me/.submission_file_4.sh\n"
+        "15|RUNNING|(null)\n"
+    )
+    scripts = {f".submission_file_{number}.sh" for number in (1, 2, 3)}
+    assert jobs_of_scripts(answer, scripts) == ["7", "12"]
 
 
 # --- How a job ended ------------------------------------------------------------------------------
@@ -143,6 +159,21 @@ def test_the_configuration() -> None:
     assert settings["SlurmctldParameters"].endswith("suspend=1")
 
 
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ({"MaxArraySize": "10001"}, 10001),
+        ({"MaxArraySize": "0"}, 1),  # no arrays
+        ({"MaxArraySize": "1001", "SchedulerParameters": "defer,max_array_tasks=50"}, 50),
+        ({"MaxArraySize": "1001", "SchedulerParameters": "defer"}, 1001),
+        ({"MaxArraySize": "?"}, None),
+        ({}, None),
+    ],
+)
+def test_how_many_tasks_an_array_may_have(settings: dict[str, str], limit: int | None) -> None:
+    assert array_limit(settings) == limit
+
+
 PARTITIONS = (
     "PartitionName=main Default=YES QoS=N/A DefaultTime=01:00:00 MaxTime=1-00:00:00 Nodes=n[1-3]\n"
     "PartitionName=gpu Default=NO QoS=N/A DefaultTime=NONE MaxTime=UNLIMITED Nodes=n4\n"
@@ -162,6 +193,19 @@ PARTITIONS = (
 )
 def test_time_limits_of_partitions(names: str | None, limits: list[float]) -> None:
     assert time_limits(PARTITIONS, names) == limits
+
+
+@pytest.mark.parametrize(
+    ("names", "times"),
+    [
+        (None, [60.0]),
+        ("gpu", [math.inf]),
+        ("short,main", [60.0, 30.5]),
+        ("nope", []),
+    ],
+)
+def test_default_times_of_partitions(names: str | None, times: list[float]) -> None:
+    assert default_times(PARTITIONS, names) == times
 
 
 def test_there_may_be_no_default_partition() -> None:

@@ -1,6 +1,8 @@
 """What a job may ask for, line by line of the plugin's README; and mistakes, in one line each."""
 
+import math
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +10,21 @@ import pytest
 from snakemake_job import InvalidResources, SnakemakeJob
 
 import snakemake_executor_plugin_submitit
+from snakemake_executor_plugin_submitit import report
 from snakemake_executor_plugin_submitit.resources import (
     JOB_RESOURCES,
+    LOCAL_TIME_LIMIT_MIN,
+    UNTIL_SETUP_IS_DONE,
     ResourceError,
     asked_for,
     evaluated_resources,
     submission_parameters,
 )
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from snakemake_executor_plugin_submitit.slurm_answers import Ending
 
+TRAP, NO_TRAP = UNTIL_SETUP_IS_DONE
+TIMES = {None: 60.0, "short": 0.5, "gpu": 90.5, "long": math.inf}  # minutes, by partition
 README = Path(snakemake_executor_plugin_submitit.__file__).with_name("README.md")
 
 
@@ -25,7 +33,7 @@ def parameters(
 ) -> dict[str, Any]:
     """The parameters of a job with an hour of runtime and these resources."""
     job = SnakemakeJob(threads=threads, resources={"runtime": 60} | (resources or {}))
-    return submission_parameters(job, ExecutorSettings(**settings))
+    return submission_parameters(job, ExecutorSettings(**settings), TIMES.get)
 
 
 def test_a_job_that_asks_for_nothing_else() -> None:
@@ -35,7 +43,13 @@ def test_a_job_that_asks_for_nothing_else() -> None:
         "nodes": 1,
         "slurm_signal_delay_s": 120,
         "slurm_additional_parameters": {"requeue": True},
-        "slurm_srun_args": ["--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--overlap"],
+        "slurm_srun_args": [
+            "--nodes=1",
+            "--ntasks=1",
+            "--cpus-per-task=1",
+            "--overlap",
+            "--export=ALL",
+        ],
     }
 
 
@@ -59,14 +73,17 @@ def test_a_job_that_asks_for_nothing_else() -> None:
         ({"constraint": "a100|h100"}, {}, "slurm_constraint", "a100|h100"),
         ({"exclude": "n[1-3]"}, {}, "slurm_exclude", "n[1-3]"),
         ({"slurm_setup": "module load a\nexport B=1"}, {"setup": "c"}, "slurm_setup",
-         ["module load a", "export B=1"]),
-        ({}, {"setup": "module load cuda"}, "slurm_setup", ["module load cuda"]),
+         [TRAP, "module load a", "export B=1", NO_TRAP]),
+        ({}, {"setup": "module load cuda"}, "slurm_setup", [TRAP, "module load cuda", NO_TRAP]),
         ({"slurm_extra": "--reservation=x --mail-type=END,FAIL"}, {}, "slurm_additional_parameters",
          {"reservation": "x", "mail-type": "END,FAIL", "requeue": True}),
         ({"slurm_extra": "--comment='two words' --exclusive"}, {}, "slurm_additional_parameters",
          {"comment": "two words", "exclusive": True, "requeue": True}),
         ({"slurm_extra": "--a=1"}, {"extra": "--a=2 --b=3"}, "slurm_additional_parameters",
          {"a": "1", "b": "3", "requeue": True}),
+        ({"slurm_requeue": 0}, {"extra": "--requeue"}, "slurm_additional_parameters",
+         {"no-requeue": True}),
+        ({"slurm_requeue": True}, {}, "slurm_additional_parameters", {"requeue": True}),
         ({}, {"extra": "--no-requeue"}, "slurm_additional_parameters", {"no-requeue": True}),
         # At most a third of the limit.
         ({"runtime": 60}, {"signal_delay": 300}, "slurm_signal_delay_s", 300),
@@ -77,6 +94,69 @@ def test_what_a_job_may_ask_for(
     resources: dict[str, Any], settings: dict[str, Any], parameter: str, value: object
 ) -> None:
     assert parameters(resources, **settings)[parameter] == value
+
+
+@pytest.mark.parametrize(
+    ("resources", "settings", "variable", "minutes"),
+    [
+        ({}, {}, None, 60),
+        ({"slurm_partition": "gpu"}, {"partition": "short"}, None, 90),
+        ({}, {"partition": "gpu"}, "short", 90),
+        ({}, {}, "gpu", 90),
+        ({"slurm_partition": "short"}, {}, None, 1),  # SLURM counts in minutes
+        ({"slurm_partition": "long"}, {}, None, LOCAL_TIME_LIMIT_MIN),
+    ],
+)
+def test_a_job_without_runtime_has_the_default_of_its_partition(
+    monkeypatch: pytest.MonkeyPatch,
+    resources: dict[str, Any],
+    settings: dict[str, Any],
+    variable: str | None,
+    minutes: int,
+) -> None:
+    monkeypatch.delenv("SBATCH_PARTITION", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("SBATCH_PARTITION", variable)
+    asked = parameters({"runtime": None} | resources, **settings)
+    assert asked["timeout_min"] == minutes
+    assert asked["slurm_signal_delay_s"] == min(120, 20 * minutes)
+
+
+def run_setup(setup: str, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    """What bash does with a job of this setup."""
+    (tmp_path / "site.sh").write_text("false\n: $UNSET\n")
+    lines = [*parameters({"slurm_setup": setup})["slurm_setup"], "false", "echo the job runs"]
+    script = tmp_path / "submission.sh"
+    script.write_text("\n".join(lines))
+    return subprocess.run(
+        ["bash", str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "export A=1",
+        "source ./site.sh",  # something in it fails, as in many start-up files
+        "false || true",
+        "[[ -n $NOT_THERE ]] && echo there",
+        "if false; then\n  echo a\nfi",
+        "f() { false; true; }\nf",
+    ],
+)
+def test_a_setup_that_works_is_followed_by_the_job(setup: str, tmp_path: Path) -> None:
+    assert run_setup(setup, tmp_path).stdout == "the job runs\n"
+
+
+def test_a_line_of_the_setup_that_fails_fails_the_job_with_its_words(tmp_path: Path) -> None:
+    ended = run_setup("export A=1\nls ./nowhere\nexport B=2", tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "cannot access" in ended.stderr
+    assert ended.stderr.splitlines()[-1] == "setup failed, exit code 2: ls ./nowhere"
+    ending = Ending("FAILED", "2:0", "n1")
+    assert (
+        report.reason(None, ending, ended.stderr) == "its setup failed, exit code 2: ls ./nowhere"
+    )
 
 
 def test_threads_are_cpus_also_for_the_one_process() -> None:
@@ -92,6 +172,7 @@ def test_a_job_without_threads_gets_a_cpu() -> None:
 @pytest.mark.parametrize("absent", ["slurm_mem", "slurm_gres", "slurm_partition", "slurm_setup"])
 def test_what_is_not_asked_for_is_left_to_slurm(absent: str) -> None:
     assert absent not in parameters({"gpu": 0, "mem_mb": None, "gpu_model": "h100"})
+    assert absent not in parameters({"mem_mb": 0})  # not --mem=0, which is all of a node's
 
 
 @pytest.mark.parametrize("cluster", ["local", "debug"])
@@ -102,20 +183,24 @@ def test_without_slurm_only_time_and_gpus_matter(cluster: str) -> None:
 
 def test_without_slurm_there_need_be_no_time_limit() -> None:
     job = SnakemakeJob(resources={})
-    asked = submission_parameters(job, ExecutorSettings(cluster="local"))
+    asked = submission_parameters(job, ExecutorSettings(cluster="local"), TIMES.get)
     assert asked["timeout_min"] >= 60 * 24 * 365
 
 
 @pytest.mark.parametrize(
     ("resources", "message"),
     [
-        ({"runtime": None}, "no time limit; set its resource runtime (minutes)"),
+        (
+            {"runtime": None, "slurm_partition": "nope"},
+            "no time limit, and SLURM has none for its partition; set its resource runtime",
+        ),
         ({"runtime": 0}, "runtime=0 is not a time limit"),
         ({"runtime": "1h"}, "runtime='1h' is not a whole number"),
         ({"gpu": 0.5}, "gpu=0.5 is not a whole number"),
         ({"gpu": True}, "gpu=True is not a whole number"),
         ({"nodes": -1}, "nodes=-1 is not a whole number"),
         ({"mem_mb": "8 GB"}, "mem_mb='8 GB' is not a whole number"),
+        ({"slurm_requeue": "no"}, "slurm_requeue='no' is neither 0 nor 1"),
         ({"gpus": 1}, "unknown resource gpus; did you mean gpu?"),
         ({"run_time": 1}, "unknown resource run_time; did you mean runtime?"),
         ({"slurm_partiton": "a"}, "unknown resource slurm_partiton; did you mean slurm_partition?"),

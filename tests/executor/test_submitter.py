@@ -1,23 +1,25 @@
 """Submitting in arrays, without sbatch: what is split, tried again, or given up."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from snakemake_job import SnakemakeJob
 
-from snakemake_executor_plugin_submitit import submitter
+from snakemake_executor_plugin_submitit import slurm, submitter
 from snakemake_executor_plugin_submitit.jobs import Request
 from snakemake_executor_plugin_submitit.ledger import Ledger
+from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.runner import JobRunner
 from snakemake_executor_plugin_submitit.sbatch_errors import (
+    ArrayRefused,
     LimitReached,
     Refused,
     SubmissionError,
-    Unreachable,
+    Unavailable,
 )
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submitter import (
@@ -40,6 +42,7 @@ class Cluster:
     """Stands in for `submit`: takes arrays until its queue is full, or says what it is told to."""
 
     room: int = 10_000
+    array_limit: int = 10_000
     error: SubmissionError | None = None
     arrays: list[tuple[str, list[str], int]] = field(default_factory=list)
     runners: list[JobRunner] = field(default_factory=list)
@@ -55,6 +58,8 @@ class Cluster:
     ) -> list[ClusterJob]:
         if self.error is not None:
             raise self.error
+        if len(runners) > max(1, self.array_limit):
+            raise ArrayRefused("Invalid job array specification")
         if len(runners) > self.room:
             raise LimitReached("no room")
         self.room -= len(runners)
@@ -92,13 +97,19 @@ def desk(tmp_path: Path, cluster: Cluster) -> Desk:
     return new_desk(tmp_path)
 
 
-def new_desk(tmp_path: Path, **settings: Any) -> Desk:
+def new_desk(
+    tmp_path: Path, array_limit: Callable[[], int | None] = lambda: 4, **settings: Any
+) -> Desk:
     said: list[str] = []
     ledger = Ledger(tmp_path / "ledger.jsonl")
     results = Results(tmp_path / "jobs")
     inform: Callable[[str], None] = said.append
     return Desk(
-        Submitter(ExecutorSettings(**settings), results, ledger, 4, inform, inform), ledger, said
+        Submitter(
+            ExecutorSettings(**settings), results, ledger, array_limit, inform, Notices(inform)
+        ),
+        ledger,
+        said,
     )
 
 
@@ -134,14 +145,62 @@ def test_an_array_has_no_more_jobs_than_the_site_allows(desk: Desk, cluster: Clu
     assert [keys for _, keys, _ in cluster.arrays] == [list("abcd"), list("efgh"), ["i"]]
 
 
+def test_where_there_are_no_arrays_jobs_are_submitted_one_by_one(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    cluster.array_limit = 0
+    desk = new_desk(tmp_path, array_limit=lambda: 1)
+    assert desk.submit([request(key) for key in "abc"]) == (["a", "b", "c"], [])
+    assert [keys for _, keys, _ in cluster.arrays] == [["a"], ["b"], ["c"]]
+    assert desk.said == ["Submitted 3 x train as single jobs 1 to 3."]
+
+
+def test_an_array_limit_that_is_not_known_yet_is_asked_for_again(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    answers: list[int | None] = [None, 2]
+    desk = new_desk(tmp_path, array_limit=lambda: answers.pop(0))
+    desk.submit([request(key) for key in "abc"])
+    desk.submit([request(key) for key in "def"])
+    desk.submit([request(key) for key in "gh"])
+    assert [keys for _, keys, _ in cluster.arrays] == [
+        ["a", "b", "c"],
+        ["d", "e"],
+        ["f"],
+        ["g", "h"],
+    ]
+    assert desk.said[1] == "Submitted 3 x train as arrays 2, 3."
+
+
+@pytest.mark.parametrize(
+    ("answers", "sizes"),
+    [
+        ([None, 3], [3, 3, 1]),  # SLURM was away at first, and says so now
+        ([10, 3], [3, 3, 1]),  # it was made smaller
+        ([10, 10], [1] * 7),  # another limit than the one that is known
+        ([None, None], [1] * 7),
+    ],
+)
+def test_a_refused_array_is_cut_smaller(
+    tmp_path: Path, cluster: Cluster, answers: list[int | None], sizes: list[int]
+) -> None:
+    cluster.array_limit = 3 if sizes[0] == 3 else 0
+    desk = new_desk(tmp_path, array_limit=lambda: answers.pop(0))
+    assert desk.submit([request(key) for key in "abcdefg"]) == (list("abcdefg"), [])
+    assert [len(keys) for _, keys, _ in cluster.arrays] == sizes
+    assert answers == []
+
+
 def test_jobs_are_recorded_before_anybody_hears_of_them(desk: Desk) -> None:
-    for answer in desk.submitter.submit([request("a"), request("b", restarts=2)]):
+    again = replace(request("b", restarts=2), unexplained=1)
+    for answer in desk.submitter.submit([request("a"), again]):
         assert isinstance(answer, Taken)
         entry = desk.ledger.get(answer.request.key)
         assert entry == answer.entry
         assert entry.job_id == answer.job.job_id
         assert entry.fingerprint == f"fingerprint of {answer.request.key}"
         assert entry.restarts == answer.request.restarts
+        assert entry.unexplained == answer.request.unexplained
 
 
 def test_what_a_job_takes_along_to_the_node(tmp_path: Path, cluster: Cluster) -> None:
@@ -161,6 +220,11 @@ def test_what_a_job_takes_along_to_the_node(tmp_path: Path, cluster: Cluster) ->
     ]
 
 
+def test_a_job_that_may_run_once_is_not_requeued(tmp_path: Path, cluster: Cluster) -> None:
+    new_desk(tmp_path, requeue_limit=7).submit([replace(request("a"), may_requeue=False)])
+    assert cluster.runners[0].requeue_limit == 0
+
+
 def test_a_job_in_the_head_itself_looks_nothing_up(tmp_path: Path, cluster: Cluster) -> None:
     new_desk(tmp_path, cluster="debug").submit([request("a")])
     assert cluster.runners[0].ledger is None
@@ -170,7 +234,7 @@ def test_a_queue_takes_as_many_as_there_is_room_for(desk: Desk, cluster: Cluster
     cluster.room = 2
     taken, given_up = desk.submit([request(key) for key in "abcd"])
     assert (taken, given_up) == (["a", "b"], [])
-    assert "waiting until SLURM takes more jobs: no room" in desk.said
+    assert "submitit: waiting until SLURM takes more jobs: no room" in desk.said
     # The queue is left alone for a while.
     cluster.room = 2
     assert desk.submit([request("c")]) == ([], [])
@@ -189,7 +253,7 @@ def test_what_may_pass_is_tried_again(desk: Desk, cluster: Cluster, tries_before
     job.pause.failures = tries_before
     assert desk.submit([job]) == ([], [])
     assert not job.pause.is_due
-    assert desk.said == ["submission failed, trying again: unexpected message"]
+    assert desk.said == ["submitit: submission failed, trying again: unexpected message"]
 
 
 def test_after_many_tries_it_is_given_up(desk: Desk, cluster: Cluster) -> None:
@@ -202,9 +266,62 @@ def test_after_many_tries_it_is_given_up(desk: Desk, cluster: Cluster) -> None:
 def test_a_controller_that_is_away_is_waited_for_as_long_as_it_takes(
     desk: Desk, cluster: Cluster
 ) -> None:
-    cluster.error = Unreachable("unable to contact")
+    cluster.error = Unavailable("unable to contact")
     job = request("a")
     job.pause.failures = 100
     assert desk.submit([job]) == ([], [])
     cluster.error = None
     assert desk.submit([job]) == (["a"], [])
+
+
+def test_a_second_disturbance_is_told_as_the_first_was(desk: Desk, cluster: Cluster) -> None:
+    for key in ("a", "b"):
+        cluster.error = Unavailable("unable to contact")
+        job = request(key)
+        desk.submit([job])
+        desk.submit([job])
+        cluster.error = None
+        assert desk.submit([job]) == ([key], [])
+    assert [line for line in desk.said if "trying again" in line] == [
+        "submitit: submission failed, trying again: unable to contact"
+    ] * 2
+
+
+@dataclass
+class Queue:
+    """Stands in for squeue and scancel: it has jobs by the names of their scripts, or is away."""
+
+    jobs: dict[str, str]
+    is_away: bool = False
+    cancelled: list[str] = field(default_factory=list)
+
+    def jobs_of_scripts(self, scripts: set[str]) -> list[str]:
+        if self.is_away:
+            raise slurm.QueryError("unable to contact slurm controller")
+        return [job for script, job in self.jobs.items() if script in scripts]
+
+    def cancel(self, job_ids: list[str]) -> list[str]:
+        self.cancelled += job_ids
+        return []
+
+
+@pytest.mark.parametrize("found", [{"script": "7"}, {"of another": "8"}])
+def test_a_submission_without_an_answer_is_looked_up_before_it_is_repeated(
+    desk: Desk, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, found: dict[str, str]
+) -> None:
+    queue = Queue(found, is_away=True)
+    monkeypatch.setattr(submitter.slurm, "jobs_of_scripts", queue.jobs_of_scripts)
+    monkeypatch.setattr(submitter.slurm, "cancel", queue.cancel)
+    cluster.error = Unavailable("timed out")
+    cluster.error.script = "script"
+    assert desk.submit([request("a")]) == ([], [])
+    cluster.error = None
+    # While nobody knows, nothing is submitted: it could be there twice.
+    assert desk.submit([request("a"), request("b")]) == ([], [])
+    assert cluster.arrays == []
+    queue.is_away = False
+    assert desk.submit([request("a")]) == (["a"], [])
+    assert queue.cancelled == (["7"] if "script" in found else [])
+    # It is asked once.
+    queue.is_away = True
+    assert desk.submit([request("c")]) == (["c"], [])

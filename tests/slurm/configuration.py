@@ -31,6 +31,7 @@ class ClusterOptions:
     preempt_send_user_signal: bool = True
     preempt_grace_s: int = 30
     max_submit_jobs: int | None = None
+    max_array_size: int = 10001  # 0: no arrays
 
     def __post_init__(self) -> None:
         if self.max_submit_jobs is not None and not self.accounting:
@@ -98,7 +99,7 @@ def slurm_conf(directory: Path, options: ClusterOptions, ports: list[int], nodes
         "ReturnToService=2",
         # Jobs.
         f"JobRequeue={int(options.requeue)}",
-        "MaxArraySize=10001",
+        f"MaxArraySize={options.max_array_size}",
         f"ProctrackType=proctrack/{options.proctrack}",
         "TaskPlugin=task/none",
         "MpiDefault=none",

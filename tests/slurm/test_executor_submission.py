@@ -81,6 +81,26 @@ def test_a_failure_shows_its_reason_and_the_rules_log(
     assert (tmp_path / "out/second.txt").read_text() == "first\nsecond\n"  # a group of two
 
 
+def test_a_job_without_runtime_has_the_partitions_and_a_setup_that_fails_says_so(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "Snakefile").write_text(
+        "rule limit:\n"
+        "    output: 'limit.txt'\n"
+        "    shell: 'squeue --noheader --jobs=$SLURM_JOB_ID --format=%l > {output}'\n"
+        "rule broken:\n"
+        "    output: 'broken.txt'\n"
+        "    resources: slurm_setup='ls ./nowhere', mem_mb=0\n"
+        "    shell: 'touch {output}'\n"
+    )
+    targets = ["limit.txt", "broken.txt"]
+    with Head(tmp_path, slurm_cluster.environment, "--keep-going", *targets) as head:
+        assert head.wait(timeout=100) == 1
+    assert (tmp_path / "limit.txt").read_text() == "1:00:00\n"
+    assert "message: its setup failed, exit code 2: ls ./nowhere" in head.output
+    assert "cannot access './nowhere'" in head.output
+
+
 def test_a_job_that_takes_too_much_memory_is_reported_as_such(
     slurm_cluster: SlurmCluster, tmp_path: Path
 ) -> None:
@@ -121,11 +141,91 @@ def test_a_refused_job_fails_alone(slurm_cluster: SlurmCluster, tmp_path: Path) 
     assert (tmp_path / "out/trivial0.txt").exists()
 
 
+def test_a_submission_whose_answer_is_lost_is_not_there_twice(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        "#!/bin/bash\n"
+        '[[ $1 == --test-only || -e $0.lost ]] && exec /usr/bin/sbatch "$@"\n'
+        '/usr/bin/sbatch --hold "$@" > $0.lost\n'
+        "echo Socket timed out on send/recv operation >&2; exit 1\n"
+    )
+    sbatch.chmod(0o755)
+    path = f"{sbatch.parent}:{slurm_cluster.environment['PATH']}"
+    environment = {**slurm_cluster.environment, "PATH": path}
+    with Head(tmp_path, environment, "--config", "trivial=2") as head:
+        head.succeed(timeout=100)
+    lost = (tmp_path / "bin/sbatch.lost").read_text().split()[-1]
+    assert f"Cancelled {lost}: sbatch did not say that it took them." in head.output
+    assert not slurm_cluster.jobs()
+
+
 def test_a_submit_limit_means_waiting(start_cluster: StartCluster, tmp_path: Path) -> None:
     cluster = start_cluster(ClusterOptions(num_nodes=1, max_submit_jobs=3))
     with Head(tmp_path, cluster.environment, "--config", "trivial=7") as head:
         head.succeed(timeout=200)
     assert "waiting until SLURM takes more jobs" in head.output
+
+
+def test_a_site_without_arrays_and_a_job_that_sigterm_finds_unsubmitted(
+    start_cluster: StartCluster, tmp_path: Path
+) -> None:
+    cluster = start_cluster(ClusterOptions(num_nodes=1, max_array_size=0, accounting=False))
+    with Head(tmp_path, cluster.environment, "--config", "trivial=4") as head:
+        head.succeed(timeout=100)
+    assert "Submitted 4 x trivial as single jobs" in head.output
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        '#!/bin/bash\n[[ $1 == --test-only ]] && exec /usr/bin/sbatch "$@"\n'
+        'echo "Unable to contact slurm controller (connect failure)" >&2; exit 1\n'
+    )
+    sbatch.chmod(0o755)
+    environment = {**cluster.environment, "PATH": f"{sbatch.parent}:{cluster.environment['PATH']}"}
+    with Head(tmp_path, environment, "out/train0.txt") as head:
+        cluster.wait_until(lambda: "submission failed, trying again" in head.output, 60)
+        head.process.terminate()
+        assert head.wait(timeout=30) == 1
+    assert "not submitted: Snakemake was told to stop" in head.output
+
+
+def test_variables_of_slurm_in_the_environment_change_nothing(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    environment = {
+        **slurm_cluster.environment,
+        "SBATCH_EXPORT": "NONE",
+        "SBATCH_PARTITION": "nope",
+        "SBATCH_TIMELIMIT": "1",
+        "SBATCH_NO_REQUEUE": "1",
+        "SLURM_EXPORT_ENV": "NONE",
+        "SLURM_EXCLUSIVE": "user",
+        "SLURM_NNODES": "3",
+        "SQUEUE_STATES": "PENDING",
+        "SQUEUE_PARTITION": "high",
+    }
+    settings = ["--submitit-partition=main", "--config", "trivial=2", "sleep=12"]
+    with Head(tmp_path, environment, *settings) as head:
+        slurm_cluster.wait_until(lambda: "Submitted 2 x" in head.output, 60)
+        shown = slurm_cluster.run("scontrol", "show", "job", "--oneliner").stdout
+        assert "TimeLimit=00:10:00" in shown
+        assert "Requeue=1" in shown
+        head.succeed(timeout=100)
+
+
+def test_the_command_that_is_offered_for_held_jobs_helps(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    settings = ["--submitit-extra=--hold", "--config", "trivial=3"]
+    with Head(tmp_path, slurm_cluster.environment, *settings) as head:
+        slurm_cluster.wait_until(lambda: "scontrol release" in head.output, 60)
+        line = next(line for line in head.output.splitlines() if "scontrol release" in line)
+        assert "of trivial cannot start: JobHeldUser" in line
+        slurm_cluster.run(*line[line.index("scontrol") :].split())
+        head.succeed(timeout=100)
+    assert head.output.count("cannot start") == 1
 
 
 def test_a_site_without_accounting(start_cluster: StartCluster, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from snakemake_executor_plugin_submitit import report
+from snakemake_executor_plugin_submitit import report, waiting
 from snakemake_executor_plugin_submitit.runner import Outcome
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
 
@@ -15,11 +15,11 @@ from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
 CONFIRMING_ANSWERS = 3
 CONFIRMED_AFTER_S = 8.0
 UNCONFIRMED_FAILURE_S = 30.0  # how long a failure waits for SLURM's view of it
-NOT_THE_JOBS_FAULT = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "UNKNOWN"}
+UNEXPLAINED_RETRIES = 2  # in a row
+NOT_THE_JOBS_FAULT = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}
 # How SLURM shows a job that SIGUSR2 killed before it had a handler: directly, or through a shell.
 SIGNALLED_TOO_EARLY = {f"0:{signal.SIGUSR2:d}", f"{128 + signal.SIGUSR2}:0"}
 HELD_AFTER_REQUEUES = "JobHoldMaxRequeue"
-NEEDS_SOMEBODY = {"PartitionTimeLimit", "BadConstraints", "JobHeldAdmin", "JobHeldUser"}
 
 
 # --- A job that was submitted ---------------------------------------------------------------------
@@ -46,6 +46,7 @@ class Facts:
     doubtful_s: float  # time since the first of these answers, or since the failure was read
     latency_wait_s: float  # how long a file may take to be seen here
     submissions_before: int
+    unexplained_before: int  # of these, the last ones that ended and nobody knew why
     requeue_limit: int
     how_it_ended: HowItEnded | None = None  # None: not asked yet
 
@@ -82,6 +83,7 @@ class Resubmit:
     """Submit the job again under a new id: it was interrupted."""
 
     reason: str
+    unexplained: int = 0  # how often in a row nobody knew why, this time included
 
 
 @dataclass(frozen=True)
@@ -119,29 +121,40 @@ def _without_outcome(job: Facts) -> Verdict:
         return AskHowItEnded()
     if _was_interrupted(job.how_it_ended, on_slurm=job.on_slurm):
         return _resubmit(job, job.how_it_ended.ending.state)
-    return Fail(report.reason(None, job.how_it_ended.ending, job.how_it_ended.log_end))
+    reason = report.reason(None, job.how_it_ended.ending, job.how_it_ended.log_end)
+    if _is_unexplained(job.how_it_ended):
+        times = job.unexplained_before + 1
+        if times <= UNEXPLAINED_RETRIES:
+            return _resubmit(job, job.how_it_ended.ending.state, unexplained=times)
+        reason += f", {times} times in a row"
+    return Fail(reason)
 
 
 def _alive(state: QueuedState) -> Verdict:
     if state.reason == HELD_AFTER_REQUEUES:
         return Release()
-    return Warn(state.reason) if state.reason in NEEDS_SOMEBODY else Wait()
+    reason = waiting.trouble(state)
+    return Warn(reason) if reason else Wait()
 
 
 def _was_interrupted(how: HowItEnded, *, on_slurm: bool) -> bool:
     """Whether a job that left no outcome ended through no fault of its own."""
     if not on_slurm:
         return how.can_resume
-    return (
-        how.ending.state in NOT_THE_JOBS_FAULT
-        or (how.ending.state == "TIMEOUT" and how.can_resume)
-        or how.ending.exit_code in SIGNALLED_TOO_EARLY
+    return how.ending.state in NOT_THE_JOBS_FAULT or (
+        how.ending.state == "TIMEOUT" and how.can_resume
     )
 
 
-def _resubmit(job: Facts, reason: str) -> Verdict:
+def _is_unexplained(how: HowItEnded) -> bool:
+    """Whether nobody can tell: the job's fault, or a site's that forgets jobs or signals early."""
+    is_forgotten = how.ending.state == "UNKNOWN" and not report.says_why(how.log_end)
+    return is_forgotten or how.ending.exit_code in SIGNALLED_TOO_EARLY
+
+
+def _resubmit(job: Facts, reason: str, *, unexplained: int = 0) -> Verdict:
     if job.submissions_before < job.requeue_limit:
-        return Resubmit(reason)
+        return Resubmit(reason, unexplained)
     if job.how_it_ended is None:
         return AskHowItEnded()
     outcome = Outcome("failed", f"resubmitted {job.submissions_before} times; now: {reason}")

@@ -33,12 +33,18 @@ from snakemake_executor_plugin_submitit.decision import (
 from snakemake_executor_plugin_submitit.identity import job_fingerprint, job_key, members
 from snakemake_executor_plugin_submitit.jobs import Request, Submitted
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.queue_view import QueueView
-from snakemake_executor_plugin_submitit.resources import ResourceError, submission_parameters
+from snakemake_executor_plugin_submitit.resources import (
+    ResourceError,
+    may_requeue,
+    submission_parameters,
+)
 from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.slurm_answers import Ending
 from snakemake_executor_plugin_submitit.submitter import GivenUp, Submitter, Taken
+from snakemake_executor_plugin_submitit.waiting import StuckJobs
 
 WAIT_FILES_ON_COMMAND_LINE = 20  # of more than these, the command line names a list
 
@@ -60,20 +66,20 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._lock = threading.Lock()  # of the ledger and the two above
         self._wake = threading.Event()
         self._is_cancelled = False
-        self._warned: set[str] = set()
+        self._notices = Notices(self.logger.warning)
+        self._stuck = StuckJobs()
         inform = self.logger.info
-        self._queue = QueueView(on_slurm=self.on_slurm, inform=inform, warn=self._warn)
+        self._queue = QueueView(on_slurm=self.on_slurm, inform=inform, notices=self._notices)
         if self.on_slurm:
             preflight.leave_outer_job()
             preflight.check_slurm()
-            limit = preflight.array_limit()
-        else:
-            limit = preflight.DEFAULT_ARRAY_LIMIT
+        array_limit = slurm.array_limit if self.on_slurm else lambda: None
         self._submitter = Submitter(
-            self.settings, self.results, self.ledger, limit, inform, self._warn
+            self.settings, self.results, self.ledger, array_limit, inform, self._notices
         )
         needed = internals.needed_jobs(self.dag)
-        preflight.check_jobs(needed, self.settings, self.results.folder)
+        self._default_time = slurm.DefaultTimes()
+        preflight.check_jobs(needed, self.settings, self.results.folder, self._default_time)
         self._forget_what_is_done(needed)
         self._is_ready = True
 
@@ -106,8 +112,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                         job=job,
                         key=job_key(job),
                         fingerprint=job_fingerprint(job),
-                        parameters=submission_parameters(job, self.settings),
+                        parameters=submission_parameters(job, self.settings, self._default_time),
                         command=self.format_job_exec(job),
+                        may_requeue=may_requeue(job),
                     )
                 )
             except ResourceError as error:
@@ -132,8 +139,11 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         return f"{internals.node_arguments(self, job)} {wait}"
 
     def _submit_requests(self) -> None:
-        due = [request for request in self._requests if request.pause.is_due]
-        new = [request for request in due if not self._is_left_to_earlier(request)]
+        new = []
+        for request in [request for request in self._requests if request.pause.is_due]:
+            with self._notices.surviving(f"submitting {request.job.name}"):
+                if not self._is_left_to_earlier(request):
+                    new.append(request)
         for answer in self._submitter.submit(new):
             match answer:
                 case Taken(request, entry, job):
@@ -144,6 +154,15 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                     self._requests.remove(request)
                     info = SubmittedJobInfo(request.job)
                     self.report_job_error(info, msg=f"not submitted: {error}")
+            if self._is_cancelled:
+                break
+
+    def _give_up_requests(self) -> None:
+        """Have Snakemake, which was told to stop, not wait for jobs that could not be submitted."""
+        for request in self._requests:
+            info = SubmittedJobInfo(request.job)
+            self.report_job_error(info, msg="not submitted: Snakemake was told to stop")
+        self._requests.clear()
 
     def _is_left_to_earlier(self, request: Request) -> bool:
         """Whether there is nothing to submit now, because an earlier job makes the outputs."""
@@ -151,6 +170,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if entry is None:
             return False
         request.restarts = max(request.restarts, entry.restarts)
+        request.unexplained = max(request.unexplained, entry.unexplained)
         request.previous = entry
         outputs = ", ".join(map(str, request.job.output))
         match succession(self._earlier(request, entry)):
@@ -199,10 +219,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Submit what is ready and find what has ended; a poll that fails is tried again."""
         if self._is_ready:
-            try:
+            with self._notices.surviving("polling"):
                 self._poll()
-            except Exception as error:
-                self._warn(f"polling failed, trying again: {type(error).__name__}: {error}")
         for info in active_jobs:
             if not self._is_ready or info.external_jobid in self._submitted:
                 yield info
@@ -225,16 +243,23 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         with self._lock:
             if self._is_cancelled:
                 return
-            self._submit_requests()
+            with self._notices.surviving("submitting"):
+                self._submit_requests()
+            if internals.is_told_to_stop(self.workflow):
+                self._give_up_requests()
             results = self.results.ids()
-            ended = [
-                item
-                for item in list(self._submitted.values())
-                if self._has_ended(item, results, is_answered=is_answered)
-            ]
+            ended = []
+            for item in list(self._submitted.values()):
+                with self._notices.surviving(f"looking after job {item.entry.job_id}"):
+                    if self._has_ended(item, results, is_answered=is_answered):
+                        ended.append(item)
+            for message in self._stuck.messages():
+                self.logger.warning(f"submitit: {message}")
             # A job that failed stays recorded: its successor removes its files.
             failed = [item.entry for item in ended if item.has_failed]
-            self.ledger.put(replace(entry, cancelled=True, restarts=0) for entry in failed)
+            self.ledger.put(
+                replace(entry, cancelled=True, restarts=0, unexplained=0) for entry in failed
+            )
             self.ledger.drop(item.entry.key for item in ended if not item.has_failed)
 
     def _has_ended(self, item: Submitted, results: set[str], *, is_answered: bool) -> bool:
@@ -247,6 +272,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         state = self._queue.state(job_id)
         now = time.monotonic()
         item.note(state, is_answered=is_answered, now=now)
+        if self.on_slurm and is_answered and item.has_just_failed(state):
+            item.first_ending = slurm.ending(job_id, state)
         facts = Facts(
             on_slurm=self.on_slurm,
             outcome=item.outcome,
@@ -256,7 +283,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             doubtful_s=item.doubtful_s(now),
             latency_wait_s=self.workflow.execution_settings.latency_wait,
             submissions_before=item.entry.restarts,
-            requeue_limit=self.settings.requeue_limit,
+            unexplained_before=item.entry.unexplained,
+            requeue_limit=item.request.requeue_limit(self.settings.requeue_limit),
         )
         return self._act(item, facts)
 
@@ -265,39 +293,42 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         job_id = item.entry.job_id
         match decide(facts):
             case AskHowItEnded():
-                how = self._how_it_ended(job_id, facts)
+                how = self._how_it_ended(item, facts)
                 return self._act(item, replace(facts, how_it_ended=how))
             case Done():
-                del self._submitted[job_id]
                 self._remove_files(item.entry)
                 self.report_job_success(item.info)
+                del self._submitted[job_id]
                 return True
             case Fail(reason):
                 self._fail(item, reason)
                 return True
-            case Resubmit(reason):
-                self._resubmit(item, reason)
+            case Resubmit(reason, unexplained):
+                self._resubmit(item, reason, unexplained)
             case Release():
                 slurm.release(job_id)
             case Warn(reason):
-                self._warn(f"job {job_id} ({item.request.job.name}) waits: {reason}")
+                self._stuck.note(job_id, item.request.job.name, reason)
             case Wait():
-                pass
+                if facts.state is not None and facts.state.state == "RUNNING":
+                    self._stuck.forget(job_id)
         return False
 
-    def _how_it_ended(self, job_id: str, facts: Facts) -> HowItEnded:
+    def _how_it_ended(self, item: Submitted, facts: Facts) -> HowItEnded:
+        job_id = item.entry.job_id
+        ending = slurm.ending(job_id, facts.state) if self.on_slurm else Ending("GONE")
         return HowItEnded(
-            ending=slurm.ending(job_id, facts.state) if self.on_slurm else Ending("GONE"),
+            ending=item.first_ending if ending.state == "UNKNOWN" else ending,
             can_resume=self.results.can_resume(job_id),
             log_end=report.end_of(self.results.log(job_id)),
         )
 
-    def _resubmit(self, item: Submitted, reason: str) -> None:
+    def _resubmit(self, item: Submitted, reason: str, unexplained: int) -> None:
         """Have an interrupted job submitted under a new id, at the next poll."""
         job_id = item.entry.job_id
         self._cancel([job_id])  # in case SLURM has requeued it nevertheless
         del self._submitted[job_id]
-        self._requests.append(item.again())
+        self._requests.append(item.again(unexplained))
         name = item.request.job.name
         self.logger.info(f"Job {job_id} ({name}) was interrupted ({reason}); submitting it again.")
         self._wake.set()
@@ -305,11 +336,13 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     def _fail(self, item: Submitted, reason: str) -> None:
         lines = [reason]
         rule_logs = [str(path) for path in item.request.job.log]
+        if reason.startswith(report.SETUP):  # the rule's log is of an earlier start
+            rule_logs = []
         if not (rule_logs and internals.shows_failed_logs(self.workflow)):
             lines += report.log_tail(rule_logs, self.results.log(item.entry.job_id))
-        del self._submitted[item.entry.job_id]
         item.has_failed = True
         self.report_job_error(item.info, msg="\n        ".join(lines))
+        del self._submitted[item.entry.job_id]
 
     def print_job_error(
         self, job_info: SubmittedJobInfo, msg: str | None = None, **kwargs: Any
@@ -350,10 +383,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             self.logger.error(f"not cancelled, do it by hand: scancel {' '.join(left)}")
 
     def _remove_files(self, entry: Entry) -> None:
-        self.results.remove(entry.job_id, entry.key, others=self._submitted)
-
-    def _warn(self, message: str) -> None:
-        """Warn, once per message."""
-        if message not in self._warned:
-            self._warned.add(message)
-            self.logger.warning(f"submitit: {message}")
+        try:
+            others = set(self._submitted) - {entry.job_id}
+            self.results.remove(entry.job_id, entry.key, others)
+        except OSError as error:  # what is left lies in nobody's way
+            self._notices.warn("files", f"files of job {entry.job_id} stay: {error}")

@@ -11,6 +11,7 @@ submitit 1.5.4; `tests/executor/test_internals.py` checks the versions that are 
 | `Job.non_derived_params` | notice that a job's parameters have changed | 9.0 |
 | `Workflow.persistence.finished` | record a job that ended without a head | 9.0 |
 | `Workflow.async_run` | call that | 9.15 |
+| `Workflow.scheduler._user_kill` | see that Snakemake got SIGTERM: it waits for its jobs | 9.0 |
 | `Workflow.output_settings.show_failed_logs` | show a log only once | 9.0 |
 | `RealExecutor.get_job_args(..., cores=)` | leave out what `RemoteExecutor` adds | 9.0 |
 | `--target-jobs` in a command line | tell the Snakemake on the node from what it runs | 9.0 |
@@ -23,6 +24,7 @@ submitit 1.5.4; `tests/executor/test_internals.py` checks the versions that are 
 | `_0_result.pkl` | see from a listing which jobs left a result | 1.5.0 |
 | `.save_tmp` | remove a file that a job was writing when it was killed | 1.5.0 |
 | `.submission_file_*`, `<32 digits>.pkl` | remove what a submission leaves behind | 1.5.3 |
+| `.submission_file_*` | find jobs in the queue whose id sbatch did not say | 1.5.3 |
 | `_executor._make_submission_file_text` | ask SLURM about a job without submitting it | 1.5.0 |
 | its handler of SIGUSR2 | have `checkpoint()` called and the job requeued | 1.5.0 |
 | `submitit.local`, in a command line | recognise a job's process on this machine | 1.5.0 |
@@ -67,6 +69,11 @@ def parameters(job: JobExecutorInterface) -> list[Any]:
 def record_as_finished(workflow: Any, job: JobExecutorInterface) -> None:
     """Have Snakemake record what a job ran with, as after a job that it has waited for."""
     workflow.async_run(workflow.persistence.finished(job))
+
+
+def is_told_to_stop(workflow: Any) -> bool:
+    """Whether Snakemake got SIGTERM: it starts nothing more, and waits for what it has started."""
+    return getattr(workflow.scheduler, "_user_kill", None) == "graceful"
 
 
 def shows_failed_logs(workflow: Any) -> bool:
@@ -125,6 +132,16 @@ def submission_leftovers(folder: Path) -> Iterable[Path]:
     """Links to the scripts of submissions, and pickles of jobs that were not accepted."""
     yield from folder.glob(".submission_file_*")
     yield from folder.glob(f"{'[0-9a-f]' * 32}.pkl")
+
+
+def unanswered_script(folder: Path) -> str | None:
+    """The name of the script that sbatch was given last, if it has not answered with an id.
+
+    SLURM shows it as the command of the job: a name that no other submission has.
+    """
+    scripts = [file for file in folder.glob(".submission_file_*") if not file.is_symlink()]
+    newest = max(scripts, key=lambda file: file.stat().st_mtime_ns, default=None)
+    return newest.name if newest else None
 
 
 def submission_script(executor: AutoExecutor, command: str) -> str:

@@ -15,6 +15,7 @@ class Entry:
     job_id: str
     fingerprint: str  # of its parameters and inputs
     restarts: int = 0  # submissions before this one
+    unexplained: int = 0  # of these, the last ones that ended and nobody knew why
     cancelled: bool = False  # or failed: its outputs are not to be used
 
 

@@ -1,6 +1,5 @@
 """Before anything is submitted: is SLURM there, and would it accept the jobs?"""
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake_executor_plugin_submitit import slurm
 from snakemake_executor_plugin_submitit.resources import (
+    DefaultTime,
     ResourceError,
     asked_for,
     evaluated_resources,
@@ -19,7 +19,6 @@ from snakemake_executor_plugin_submitit.resources import (
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submission import refusal
 
-DEFAULT_ARRAY_LIMIT = 1000
 # If Snakemake itself runs in a SLURM job, these describe the cluster; the others, that job.
 KEPT_VARIABLES = {"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"}
 JOB_PREFIXES = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "PMI", "CUDA_VISIBLE_")
@@ -43,15 +42,11 @@ def check_slurm() -> None:
         )
 
 
-def array_limit() -> int:
-    """How many jobs one array may have; SLURM's default if it does not say."""
-    with contextlib.suppress(slurm.QueryError, KeyError, ValueError):
-        return int(slurm.configuration()["MaxArraySize"])
-    return DEFAULT_ARRAY_LIMIT
-
-
 def check_jobs(
-    jobs: Iterable[JobExecutorInterface], settings: ExecutorSettings, folder: Path
+    jobs: Iterable[JobExecutorInterface],
+    settings: ExecutorSettings,
+    folder: Path,
+    default_time: DefaultTime,
 ) -> None:
     """Raise ApiError, with a line for each mistake in the resources of the jobs to come."""
     problems: list[str] = []
@@ -61,7 +56,7 @@ def check_jobs(
             if job.is_local:
                 evaluated_resources(job)
             else:
-                parameters = submission_parameters(job, settings)
+                parameters = submission_parameters(job, settings, default_time)
                 rules.setdefault(json.dumps(parameters, sort_keys=True), set()).add(job.name)
         except ResourceError as error:
             problems.append(str(error))

@@ -5,18 +5,17 @@ from collections.abc import Callable
 
 from snakemake_executor_plugin_submitit import local_jobs, slurm
 from snakemake_executor_plugin_submitit.backoff import Backoff
+from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.slurm_answers import QueuedState
 
 
 class QueueView:
     """The queue as it was when last asked; it is asked about all jobs at once."""
 
-    def __init__(
-        self, *, on_slurm: bool, inform: Callable[[str], None], warn: Callable[[str], None]
-    ) -> None:
+    def __init__(self, *, on_slurm: bool, inform: Callable[[str], None], notices: Notices) -> None:
         self._on_slurm = on_slurm
         self._inform = inform
-        self._warn = warn
+        self._notices = notices
         self._pause = Backoff()
         self._states: dict[str, QueuedState] | None = None
 
@@ -41,9 +40,10 @@ class QueueView:
             self._states = slurm.queued_states()
         except slurm.QueryError as error:
             self._pause.failed()
-            self._warn(f"SLURM does not answer, trying again: {error}")
+            self._notices.warn("queue", f"SLURM does not answer, trying again: {error}")
             return False
         if self._pause.failures:
             self._inform("SLURM answers again.")
+            self._notices.settled("queue")
         self._pause.succeeded(time.monotonic() - asked)
         return True

@@ -9,6 +9,8 @@ from snakemake_executor_plugin_submitit.slurm_answers import Ending
 
 # As slurmstepd says it; a rule may run out of a GPU's memory, which is another matter.
 OUT_OF_MEMORY = re.compile(r"oom[-_ ]kill|exceeded (job|step) memory limit", re.I)
+SETUP = "its setup failed"
+SETUP_FAILED = re.compile(r"^setup failed, (exit code \d+: .*)$", re.M)  # as its shell says it
 EXIT_CODE = re.compile(r"non-zero exit (?:status|code) (\d+)")
 NOISE = ("submitit ", "srun:", "slurmstepd-")
 TAIL_LINES = 20
@@ -19,6 +21,8 @@ def reason(outcome: Outcome | None, ending: Ending, log_end: str) -> str:
     """What ended a job: what it says itself, what SLURM says, what the end of its log says."""
     if ending.state.startswith("OUT_OF_MEMORY") or OUT_OF_MEMORY.search(log_end):
         return "out of memory: raise its mem_mb"
+    if outcome is None and (failures := SETUP_FAILED.findall(log_end)):
+        return f"{SETUP}, {failures[-1]}"
     if outcome is not None:
         exit_codes = EXIT_CODE.findall(log_end)
         return outcome.detail or f"exit code {exit_codes[-1] if exit_codes else outcome.exit_code}"
@@ -31,6 +35,11 @@ def reason(outcome: Outcome | None, ending: Ending, log_end: str) -> str:
     code = f", exit code {ending.exit_code}" if ending.exit_code not in ("", "0:0") else ""
     at = f" on {ending.node}" if ending.node else ""
     return f"SLURM says {ending.state}{code}{at}"
+
+
+def says_why(log_end: str) -> bool:
+    """Whether the end of a log explains an end that SLURM cannot."""
+    return bool(OUT_OF_MEMORY.search(log_end) or SETUP_FAILED.search(log_end))
 
 
 def log_tail(rule_logs: Iterable[str], job_log: Path) -> list[str]:

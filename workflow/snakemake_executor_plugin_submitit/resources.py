@@ -3,13 +3,13 @@
 import difflib
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from snakemake_interface_common.exceptions import ApiError
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
-from snakemake_executor_plugin_submitit import internals
+from snakemake_executor_plugin_submitit import environment, internals
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 
 # What the table in README.md has.
@@ -26,6 +26,7 @@ JOB_RESOURCES = {
     "slurm_qos",
     "slurm_extra",
     "slurm_setup",
+    "slurm_requeue",
 }
 # What Snakemake adds to each job, or reads itself.
 SNAKEMAKE_RESOURCES = {
@@ -39,6 +40,13 @@ SNAKEMAKE_RESOURCES = {
     "tmpdir",
     "gpu_manufacturer",
 }
+# A line of a setup that fails ends the job, in words that report.py looks for. Not a line within a
+# script that it sources, nor within an `if`, `&&` or `||`.
+UNTIL_SETUP_IS_DONE = (
+    "trap 'code=$?; [[ ${#BASH_SOURCE[@]} -gt 1 ]] || "
+    '{ echo "setup failed, exit code $code: $BASH_COMMAND" >&2; exit "$code"; }\' ERR',
+    "trap - ERR",
+)
 LOCAL_TIME_LIMIT_MIN = 60 * 24 * 365  # where nobody asks for one
 
 
@@ -46,7 +54,13 @@ class ResourceError(ApiError):
     """A job's resources are not what this executor can ask a cluster for."""
 
 
-def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings) -> dict[str, Any]:
+# The time limit in minutes of jobs that ask for none, by the partitions that they go to.
+DefaultTime = Callable[[str | None], float | None]
+
+
+def submission_parameters(
+    job: JobExecutorInterface, settings: ExecutorSettings, default_time: DefaultTime
+) -> dict[str, Any]:
     """The parameters of submitit's AutoExecutor for one job; raises ResourceError."""
     where = _where(job)
     resources = evaluated_resources(job)
@@ -56,9 +70,13 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
     threads = max(1, job.threads)
     on_slurm = settings.cluster == "slurm"
     if "runtime" not in resources and on_slurm:
-        raise ResourceError(
-            f"{where}: no time limit; set its resource runtime (minutes), or --default-resources"
-        )
+        partition = resources.get("slurm_partition", settings.partition) or environment.partition()
+        if (minutes := default_time(partition)) is None:
+            raise ResourceError(
+                f"{where}: no time limit, and SLURM has none for its partition; "
+                "set its resource runtime (minutes), or --default-resources"
+            )
+        resources["runtime"] = max(1, int(min(minutes, LOCAL_TIME_LIMIT_MIN)))
     parameters: dict[str, Any] = {
         "timeout_min": _whole_number(resources, "runtime", where, default=LOCAL_TIME_LIMIT_MIN),
         "cpus_per_task": threads,
@@ -71,9 +89,8 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
     parameters["slurm_signal_delay_s"] = min(
         settings.signal_delay, 60 * parameters["timeout_min"] // 3
     )
-    if "mem_mb" in resources:
-        memory = _whole_number(resources, "mem_mb", where) + settings.memory_overhead
-        parameters["slurm_mem"] = f"{memory}M"
+    if memory := _whole_number(resources, "mem_mb", where, default=0):  # 0: the site's default
+        parameters["slurm_mem"] = f"{memory + settings.memory_overhead}M"
     if gpu:
         model = resources.get("gpu_model")
         parameters["slurm_gres"] = f"gpu:{model}:{gpu}" if model else f"gpu:{gpu}"
@@ -87,11 +104,15 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
         if value := resources.get(resource, default):
             parameters[f"slurm_{option}"] = str(value)
     if setup := resources.get("slurm_setup", settings.setup):
-        parameters["slurm_setup"] = str(setup).splitlines()
+        start, end = UNTIL_SETUP_IS_DONE
+        parameters["slurm_setup"] = [start, *str(setup).splitlines(), end]
     extra = {
         **_options(settings.extra or "", "--submitit-extra"),
         **_options(str(resources.get("slurm_extra", "")), f"{where}: slurm_extra"),
     }
+    if not may_requeue(job):
+        extra.pop("requeue", None)
+        extra["no-requeue"] = True
     if "no-requeue" not in extra:
         extra["requeue"] = True  # also where JobRequeue=0 is the site's default
     parameters["slurm_additional_parameters"] = extra
@@ -103,6 +124,7 @@ def submission_parameters(job: JobExecutorInterface, settings: ExecutorSettings)
         "--ntasks=1",
         f"--cpus-per-task={threads}",
         "--overlap",
+        "--export=ALL",  # also where `--export=NONE` left the job itself with little
     ]
     return parameters
 
@@ -113,6 +135,14 @@ def evaluated_resources(job: JobExecutorInterface) -> dict[str, Any]:
         return {name: value for name, value in job.resources.items() if value is not None}
     except Exception as error:  # of Snakemake
         raise ResourceError(f"{_where(job)}: {internals.resource_error(error)}") from error
+
+
+def may_requeue(job: JobExecutorInterface) -> bool:
+    """Whether a job that was interrupted may run again; raises ResourceError."""
+    value = evaluated_resources(job).get("slurm_requeue", 1)
+    if not isinstance(value, int):  # Snakemake adds those of a group up
+        raise ResourceError(f"{_where(job)}: slurm_requeue={value!r} is neither 0 nor 1")
+    return value != 0
 
 
 def _where(job: JobExecutorInterface) -> str:

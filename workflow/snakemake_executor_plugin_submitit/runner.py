@@ -18,7 +18,7 @@ import psutil
 from submitit import JobEnvironment
 from submitit.helpers import DelayedSubmission
 
-from snakemake_executor_plugin_submitit import internals
+from snakemake_executor_plugin_submitit import environment, internals
 from snakemake_executor_plugin_submitit.ledger import holder
 
 POLL_S = 0.2
@@ -103,6 +103,10 @@ class JobRunner:
         restarts = self.earlier_restarts + int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         if restarts >= self.requeue_limit:
             _save_and_stop(self.signal_delay_s * 2 / 3)
+            if self.requeue_limit == 0:
+                return Outcome(
+                    "failed", "its time was up, or it was preempted: it may not run again"
+                )
             return Outcome("failed", f"requeued {restarts} times (--submitit-requeue-limit)")
         # Under proctrack/linuxproc the SIGTERM that SLURM sends to a job it requeues also reaches
         # the scontrol that asked for the requeue. It inherits this.
@@ -196,7 +200,14 @@ def _is_running() -> bool:
     """Whether SLURM shows this job as running: neither cancelled nor requeued yet."""
     command = ["squeue", "--noheader", "--format=%T", "--jobs", os.environ["SLURM_JOB_ID"]]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        answer = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+            env=environment.without_filters(),
+        )
     except (OSError, subprocess.SubprocessError):
         return True
     return answer.stdout.strip() == "RUNNING"

@@ -5,9 +5,9 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection
 
-from snakemake_executor_plugin_submitit import slurm_answers
+from snakemake_executor_plugin_submitit import environment, slurm_answers
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
 
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol")
@@ -31,7 +31,22 @@ def queued_states() -> dict[str, QueuedState]:
         "squeue", f"--user={os.getuid()}", "--states=all", "--array", "--noheader",
         f"--format={slurm_answers.QUEUE_FORMAT}",
     )  # fmt: skip
-    return slurm_answers.queued_states(answer)
+    try:
+        return slurm_answers.queued_states(answer)
+    except ValueError as error:
+        raise QueryError(f"squeue: its answer is cut off: {error}") from error
+
+
+def jobs_of_scripts(scripts: Collection[str]) -> list[str]:
+    """This user's live jobs and arrays submitted with these scripts; raises QueryError."""
+    answer = _ask(
+        "squeue", f"--user={os.getuid()}", "--states=all", "--noheader",
+        f"--format={slurm_answers.COMMAND_FORMAT}",
+    )  # fmt: skip
+    try:
+        return slurm_answers.jobs_of_scripts(answer, scripts)
+    except ValueError as error:
+        raise QueryError(f"squeue: its answer is cut off: {error}") from error
 
 
 def ending(job_id: str, seen: QueuedState | None) -> Ending:
@@ -50,9 +65,12 @@ def ending(job_id: str, seen: QueuedState | None) -> Ending:
     return Ending(seen.state) if seen else Ending()
 
 
-def configuration() -> Mapping[str, str]:
-    """SLURM's own settings, by name; raises QueryError."""
-    return slurm_answers.configuration(_ask("scontrol", "show", "config"))
+def array_limit() -> int | None:
+    """How many tasks one array may have; None if SLURM does not say, or not now."""
+    with contextlib.suppress(QueryError):
+        answer = _ask("scontrol", "show", "config")
+        return slurm_answers.array_limit(slurm_answers.configuration(answer))
+    return None
 
 
 def partition_time_limits(names: str | None) -> list[float]:
@@ -62,6 +80,21 @@ def partition_time_limits(names: str | None) -> list[float]:
     """
     answer = _ask("scontrol", "show", "--oneliner", "partition")
     return slurm_answers.time_limits(answer, names)
+
+
+class DefaultTimes:
+    """The time limits that partitions give to jobs without one; SLURM is asked once."""
+
+    def __init__(self) -> None:
+        self._answer: str | None = None
+
+    def __call__(self, names: str | None) -> float | None:
+        """In minutes, of partitions (`a,b`; None: the default one); None if SLURM has none."""
+        with contextlib.suppress(QueryError):
+            if self._answer is None:
+                self._answer = _ask("scontrol", "show", "--oneliner", "partition")
+            return min(slurm_answers.default_times(self._answer, names), default=None)
+        return None
 
 
 def release(job_id: str) -> None:
@@ -83,14 +116,22 @@ def _scancel(job_ids: list[str], pause_s: float) -> bool:
     time.sleep(pause_s)
     with contextlib.suppress(subprocess.TimeoutExpired):
         command = ["scancel", "--quiet", *job_ids]
-        return subprocess.run(command, check=False, timeout=COMMAND_TIMEOUT_S).returncode == 0
+        answer = subprocess.run(
+            command, check=False, timeout=COMMAND_TIMEOUT_S, env=environment.without_filters()
+        )
+        return answer.returncode == 0
     return False
 
 
 def _ask(*command: str) -> str:
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=QUERY_TIMEOUT_S, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=QUERY_TIMEOUT_S,
+            check=False,
+            env=environment.without_filters(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise QueryError(str(error)) from error

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 QUEUE_FORMAT = "%i|%T|%r"  # of squeue: id, state, reason
+COMMAND_FORMAT = "%F|%T|%o"  # likewise: id of the array, state, script
 ACCOUNTING_COLUMNS = "State,ExitCode,NodeList"  # of sacct
 
 ENDED = {
@@ -53,6 +54,16 @@ def queued_states(squeue: str) -> dict[str, QueuedState]:
     return states
 
 
+def jobs_of_scripts(squeue: str, scripts: Collection[str]) -> list[str]:
+    """The jobs that are alive and whose script has one of these names."""
+    found = set()
+    for line in squeue.splitlines():
+        job_id, state, command = line.split("|", 2)
+        if state not in ENDED and command.strip().rpartition("/")[2] in scripts:
+            found.add(job_id.strip())
+    return sorted(found, key=int)
+
+
 def accounted_ending(sacct: str) -> Ending | None:
     """How a job ended, from an answer of sacct; None if it does not say, or says it goes on."""
     fields = sacct.splitlines()[-1].split("|") if sacct else []
@@ -77,18 +88,36 @@ def configuration(scontrol: str) -> Mapping[str, str]:
     }
 
 
+def array_limit(settings: Mapping[str, str]) -> int | None:
+    """How many tasks one array may have, 1 where there are no arrays; None if it is not said."""
+    tasks = re.search(r"\bmax_array_tasks=(\d+)", settings.get("SchedulerParameters", ""))
+    sizes = [settings.get("MaxArraySize", ""), tasks[1] if tasks else ""]
+    said = [int(size) for size in sizes if size.isdecimal()]
+    return max(1, min(said)) if said else None  # 0 switches arrays off
+
+
 def time_limits(scontrol: str, names: str | None) -> list[float]:
     """The longest time limits in minutes, from `scontrol show partition`, a line for each.
 
     Of the partitions named (`a,b`), or of the default one if `names` is None.
     """
-    limits = []
+    return [minutes(fields["MaxTime"]) for fields in _partitions(scontrol, names)]
+
+
+def default_times(scontrol: str, names: str | None) -> list[float]:
+    """The time limits in minutes of jobs that ask for none; arguments as for `time_limits`."""
+    return [
+        minutes(fields["MaxTime" if fields["DefaultTime"] == "NONE" else "DefaultTime"])
+        for fields in _partitions(scontrol, names)
+    ]
+
+
+def _partitions(scontrol: str, names: str | None) -> Iterator[dict[str, str]]:
     for line in scontrol.splitlines():
         fields = _fields(line)
         is_named = fields["PartitionName"] in names.split(",") if names else False
         if is_named or (names is None and fields["Default"] == "YES"):
-            limits.append(minutes(fields["MaxTime"]))
-    return limits
+            yield fields
 
 
 def minutes(text: str) -> float:

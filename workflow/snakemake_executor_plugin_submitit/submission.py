@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import shlex
 import subprocess
 import sys
@@ -11,9 +12,9 @@ from typing import Any
 
 from submitit import AutoExecutor, Job
 
-from snakemake_executor_plugin_submitit import internals, slurm
+from snakemake_executor_plugin_submitit import environment, internals, slurm
 from snakemake_executor_plugin_submitit.runner import JobRunner, Outcome
-from snakemake_executor_plugin_submitit.sbatch_errors import Refused, meaning
+from snakemake_executor_plugin_submitit.sbatch_errors import Refused, is_answer_lost, meaning
 
 NO_LIMIT = 1_000_000  # submitit counts requeues too, but JobRunner has the user's limit
 TEST_TIMEOUT_S = 60
@@ -33,10 +34,17 @@ def submit(
     """Submit jobs of equal parameters at once; raises SubmissionError."""
     executor = _executor(folder, cluster, name, parameters)
     executor.update_parameters(slurm_array_parallelism=array_parallelism or len(runners))
+    surroundings: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if cluster == "slurm":
+        surroundings = environment.as_asked(internals.submission_script(executor, "true"))
     try:
-        jobs: list[Job[Outcome]] = executor.submit_array(runners)
+        with surroundings:
+            jobs: list[Job[Outcome]] = executor.submit_array(runners)
     except Exception as error:  # whatever sbatch, the file system or submitit say
-        raise meaning(str(error)) from error
+        failure = meaning(str(error))
+        if cluster == "slurm" and is_answer_lost(failure):
+            failure.script = internals.unanswered_script(folder)
+        raise failure from error
     finally:
         for leftover in internals.submission_leftovers(folder):
             leftover.unlink()
@@ -46,29 +54,35 @@ def submit(
 def refusal(folder: Path, parameters: dict[str, Any]) -> str | None:
     """Why SLURM would never run such a job, in its own words; None if it would, or is away."""
     executor = _executor(folder, "slurm", "test", parameters)
+    script = internals.submission_script(executor, "true")
     try:
-        answer = subprocess.run(
-            ["sbatch", "--test-only"],
-            input=internals.submission_script(executor, "true"),
-            capture_output=True,
-            text=True,
-            timeout=TEST_TIMEOUT_S,
-            check=False,
-        )
+        with environment.as_asked(script):
+            answer = subprocess.run(
+                ["sbatch", "--test-only"],
+                input=script,
+                capture_output=True,
+                text=True,
+                timeout=TEST_TIMEOUT_S,
+                check=False,
+            )
     except (OSError, subprocess.TimeoutExpired):
         return None
     if answer.returncode == 0:
         return _beyond_partition(parameters)
     error = meaning(answer.stderr)
-    return str(error) if isinstance(error, Refused) else None
+    if not isinstance(error, Refused):
+        return None
+    added = environment.additions(script)
+    return f"{error} (with {added} from the environment)" if added else str(error)
 
 
 def _beyond_partition(parameters: dict[str, Any]) -> str | None:
     """Why a job would wait for ever: sbatch takes it although its time limit is too long."""
-    if "slurm_qos" in parameters:  # which may lift the partition's limit
+    if "slurm_qos" in parameters or "SBATCH_QOS" in os.environ:  # it may lift that limit
         return None
+    partition = parameters.get("slurm_partition", environment.partition())
     with contextlib.suppress(slurm.QueryError):
-        limits = slurm.partition_time_limits(parameters.get("slurm_partition"))
+        limits = slurm.partition_time_limits(partition)
         longest = max(limits, default=math.inf)
         if parameters["timeout_min"] > longest:
             return f"the partition allows at most {longest:g} minutes"

@@ -5,21 +5,25 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from snakemake_executor_plugin_submitit import slurm
 from snakemake_executor_plugin_submitit.backoff import Backoff
 from snakemake_executor_plugin_submitit.internals import LOCAL_SIGNAL_DELAY_S
 from snakemake_executor_plugin_submitit.jobs import Request
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.results import Results, array_id
 from snakemake_executor_plugin_submitit.runner import JobRunner
 from snakemake_executor_plugin_submitit.sbatch_errors import (
+    ArrayRefused,
     LimitReached,
     Refused,
     SubmissionError,
-    Unreachable,
+    Unavailable,
 )
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submission import submit
 
+ASSUMED_ARRAY_LIMIT = 1000  # SLURM's default, while it does not answer
 SUBMISSION_TRIES = 8  # with pauses of 1, 2, 4, ... s between them: two minutes in all
 
 
@@ -48,25 +52,63 @@ class Submitter:
         settings: ExecutorSettings,
         results: Results,
         ledger: Ledger,
-        array_limit: int,
+        array_limit: Callable[[], int | None],
         inform: Callable[[str], None],
-        warn: Callable[[str], None],
+        notices: Notices,
     ) -> None:
         self._settings = settings
         self._results = results
         self._ledger = ledger
-        self._array_limit = array_limit
+        self._ask_array_limit = array_limit
+        self._array_limit: int | None = None  # not known yet
         self._inform = inform
-        self._warn = warn
+        self._notices = notices
         self._room = Backoff()  # in the queue
+        self._unanswered: set[str] = set()  # scripts that SLURM may have taken
 
     def submit(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
         """Submit array by array; a request that is not yielded should be submitted again later."""
+        if self._unanswered and not self._look_after_unanswered():
+            return
         ordered = sorted(requests, key=lambda request: request.group)
         for _, group in groupby(ordered, key=lambda request: request.group):
             members = list(group)
-            for start in range(0, len(members), self._array_limit):
-                yield from self._submit_array(members[start : start + self._array_limit])
+            taken: list[Taken] = []
+            for answer in self._submit_arrays(members):
+                yield answer
+                if isinstance(answer, Taken):
+                    taken.append(answer)
+            if taken:
+                self._inform(_summary(taken))
+
+    def _look_after_unanswered(self) -> bool:
+        """Cancel jobs that sbatch submitted without saying so; whether that is known to be done.
+
+        They were about to be submitted again, and would end as nobody's as soon as they start.
+        """
+        try:
+            found = slurm.jobs_of_scripts(self._unanswered)
+        except slurm.QueryError as error:
+            self._notices.warn("submission", f"is a job submitted? SLURM does not answer: {error}")
+            return False
+        if found and slurm.cancel(found):
+            return False
+        if found:
+            self._inform(f"Cancelled {', '.join(found)}: sbatch did not say that it took them.")
+        self._unanswered.clear()
+        return True
+
+    def _submit_arrays(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
+        """Submit requests of equal parameters, cut into as few arrays as the site allows."""
+        while requests:
+            size = 1 if len(requests) == 1 else self._current_array_limit()
+            yield from self._submit_array(requests[:size])
+            requests = requests[size:]
+
+    def _current_array_limit(self) -> int:
+        if self._array_limit is None:
+            self._array_limit = self._ask_array_limit()
+        return self._array_limit or ASSUMED_ARRAY_LIMIT
 
     def _submit_array(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
         if not self._room.is_due:
@@ -84,41 +126,51 @@ class Submitter:
         except LimitReached as error:
             if len(requests) == 1:
                 self._room.failed()
-                self._warn(f"waiting until SLURM takes more jobs: {error}")
+                self._notices.warn("room", f"waiting until SLURM takes more jobs: {error}")
             else:  # there may be room for some of them
                 half = len(requests) // 2
                 yield from self._submit_array(requests[:half])
                 yield from self._submit_array(requests[half:])
             return
+        except ArrayRefused as error:
+            if len(requests) == 1:
+                yield from self._after_failure(requests, error)
+            else:  # the limit is not what it was, or was not known
+                limit = self._ask_array_limit() or 1
+                self._array_limit = limit if limit < len(requests) else 1
+                yield from self._submit_arrays(requests)
+            return
         except SubmissionError as error:
             yield from self._after_failure(requests, error)
             return
         self._room.succeeded()
+        self._notices.settled("submission")
         entries = [
             Entry(
                 key=request.key,
                 job_id=job.job_id,
                 fingerprint=request.fingerprint,
                 restarts=request.restarts,
+                unexplained=request.unexplained,
             )
             for request, job in zip(requests, jobs, strict=True)
         ]
         self._ledger.put(entries)
         yield from map(Taken, requests, entries, jobs)
-        job_id = entries[0].job_id if len(jobs) == 1 else f"array {array_id(entries[0].job_id)}"
-        self._inform(f"Submitted {len(jobs)} x {', '.join(names)} as {job_id}.")
 
     def _after_failure(self, requests: list[Request], error: SubmissionError) -> Iterator[GivenUp]:
+        if error.script is not None:
+            self._unanswered.add(error.script)
         has_more_tries = []
         for request in requests:
             request.pause.failed()
             is_used_up = request.pause.failures >= SUBMISSION_TRIES
-            if isinstance(error, Refused) or (is_used_up and not isinstance(error, Unreachable)):
+            if isinstance(error, Refused) or (is_used_up and not isinstance(error, Unavailable)):
                 yield GivenUp(request, error)
             else:
                 has_more_tries.append(request)
         if has_more_tries:
-            self._warn(f"submission failed, trying again: {error}")
+            self._notices.warn("submission", f"submission failed, trying again: {error}")
 
     def _runner(self, request: Request) -> JobRunner:
         return JobRunner(
@@ -127,6 +179,22 @@ class Submitter:
             ledger=None if self._settings.cluster == "debug" else self._ledger.path,
             time_limit_s=60.0 * request.parameters["timeout_min"],
             signal_delay_s=request.parameters.get("slurm_signal_delay_s", LOCAL_SIGNAL_DELAY_S),
-            requeue_limit=self._settings.requeue_limit,
+            requeue_limit=request.requeue_limit(self._settings.requeue_limit),
             earlier_restarts=request.restarts,
         )
+
+
+def _summary(taken: list[Taken]) -> str:
+    """What was submitted, on one line however many arrays it became."""
+    names = ", ".join(sorted({answer.request.job.name for answer in taken}))
+    ids = [answer.entry.job_id for answer in taken]
+    arrays = list(dict.fromkeys(map(array_id, ids)))
+    if len(ids) == 1:
+        where = ids[0]
+    elif len(arrays) == 1:
+        where = f"array {arrays[0]}"
+    elif len(arrays) == len(ids):
+        where = f"single jobs {arrays[0]} to {arrays[-1]}"
+    else:
+        where = f"arrays {', '.join(arrays)}"
+    return f"Submitted {len(ids)} x {names} as {where}."

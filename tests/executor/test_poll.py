@@ -1,0 +1,129 @@
+"""A poll of the executor without Snakemake and SLURM: each job is looked after, come what may."""
+
+import logging
+import pickle
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_job import SnakemakeJob
+
+from snakemake_executor_plugin_submitit.executor import Executor
+from snakemake_executor_plugin_submitit.jobs import Request, Submitted
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.notices import Notices
+from snakemake_executor_plugin_submitit.queue_view import QueueView
+from snakemake_executor_plugin_submitit.results import Results
+from snakemake_executor_plugin_submitit.runner import Outcome
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from snakemake_executor_plugin_submitit.submitter import Submitter
+from snakemake_executor_plugin_submitit.waiting import StuckJobs
+
+
+class Broken(SnakemakeJob):
+    """A job that Snakemake cannot tell the log files of."""
+
+    @property
+    def log(self) -> list[str]:
+        raise RuntimeError("no log")
+
+
+class Desk(Executor):
+    """The executor on this machine, with what it tells Snakemake."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = ExecutorSettings(cluster="local")
+        self.on_slurm = False
+        self.results = Results(folder / "jobs")
+        self.ledger = Ledger(folder / "ledger.jsonl")
+        self.told: list[str] = []
+        self.warned: list[str] = []
+        self.told_to_stop = False
+        self._requests: list[Request] = []
+        self._submitted: dict[str, Submitted] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._is_cancelled = False
+        self._notices = Notices(self.warned.append)
+        self._stuck = StuckJobs()
+        self._queue = QueueView(on_slurm=False, inform=print, notices=self._notices)
+        self._submitter = Submitter(
+            self.settings, self.results, self.ledger, lambda: None, print, self._notices
+        )
+
+    @property
+    def workflow(self) -> Any:
+        kill = "graceful" if self.told_to_stop else None
+        return SimpleNamespace(
+            scheduler=SimpleNamespace(_user_kill=kill),
+            execution_settings=SimpleNamespace(latency_wait=5),
+            output_settings=SimpleNamespace(show_failed_logs=False),
+        )
+
+    @workflow.setter
+    def workflow(self, value: Any) -> None:
+        raise AttributeError
+
+    logger = logging.getLogger("test")
+
+    def report_job_success(self, job_info: SubmittedJobInfo) -> None:
+        self.told.append(f"{job_info.external_jobid} done")
+
+    def report_job_error(
+        self, job_info: SubmittedJobInfo, msg: str | None = None, **kwargs: Any
+    ) -> None:
+        self.told.append(f"{job_info.external_jobid} {msg}")
+
+    def add(self, job_id: str, job: SnakemakeJob, outcome: Outcome) -> None:
+        """A job that was submitted, and has left a result."""
+        entry = Entry(key=job_id, job_id=job_id, fingerprint="f")
+        request = Request(job=job, key=job_id, fingerprint="f", parameters={}, command="true")
+        self.ledger.put([entry])
+        info = SubmittedJobInfo(job, external_jobid=job_id)
+        self._submitted[job_id] = Submitted(request, entry, info)
+        (self.results.folder / f"{job_id}_0_result.pkl").write_bytes(
+            pickle.dumps(("success", outcome))
+        )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_an_exception_about_one_job_does_not_stop_the_poll_for_those_behind_it(desk: Desk) -> None:
+    desk.add("1", Broken(), Outcome("failed"))
+    desk.add("2", SnakemakeJob(), Outcome("done"))
+    for _ in range(2):
+        desk._poll()
+    assert desk.told == ["2 done"]
+    assert desk.warned == [
+        "submitit: looking after job 1 failed, trying again: RuntimeError: no log"
+    ]
+    assert [entry.job_id for entry in desk.ledger] == ["1"]  # not lost
+
+
+def test_files_that_cannot_be_removed_do_not_hide_a_success(desk: Desk) -> None:
+    desk.add("2", SnakemakeJob(), Outcome("done"))
+    (desk.results.folder / "2_0_log.out").mkdir()
+    desk._poll()
+    assert desk.told == ["2 done"]
+    assert len(desk.warned) == 1
+    assert "files of job 2 stay" in desk.warned[0]
+    assert list(desk.ledger) == []
+
+
+def test_snakemake_that_is_told_to_stop_does_not_wait_for_what_could_not_be_submitted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.add("2", SnakemakeJob(), Outcome("done"))
+    request = Request(job=SnakemakeJob(), key="a", fingerprint="f", parameters={}, command="true")
+    request.pause.failed()  # it was tried just now
+    desk._requests.append(request)
+    desk.told_to_stop = True
+    desk._poll()
+    assert desk.told == ["None not submitted: Snakemake was told to stop", "2 done"]
+    assert desk._requests == []
