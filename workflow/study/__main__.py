@@ -36,6 +36,7 @@ The usual way:
   snakemake --cores 2 --config study=demo     makes a study; typed again, it goes on
   study status demo --watch                   how far it is, in another terminal
   study show --study demo                     what came out, when it has ended
+  study compare digits/x1 digits/r2           two variants, image by image
 
 `study COMMAND --help` has the options of a command. The workflow itself calls
 study collect, ablation and figures; study document writes results/README.md.
@@ -97,6 +98,14 @@ def _status(args: argparse.Namespace) -> None:
         status_text.watch(read, show_all=args.all)
     else:
         status_text.print_status(read(), show_all=args.all)
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from study.compare import find_sides
+    from study.compare_text import json_of, text_of
+
+    sides = find_sides(args.results, args.study, args.runs)
+    print(json_of(sides) if args.json else text_of(sides))
 
 
 def _retrain(args: argparse.Namespace) -> None:
@@ -163,6 +172,23 @@ def _add_for_users(commands: Any) -> None:
     show.add_argument("--table", default="runs", metavar="NAME", help="default: runs")
     show.add_argument("--results", type=Path, default=Path("results"))
     show.set_defaults(command=_show)
+
+    compare = commands.add_parser(
+        "compare",
+        help="runs beside each other: settings, results, difference",
+        description="Two or more runs beside each other: the settings in which they differ, their "
+        "results, and the difference of the test NLL to that of the first, image by image.",
+    )
+    compare.add_argument(
+        "runs",
+        nargs="+",
+        metavar="DATASET/VARIANT[/seedN]",
+        help="without seedN: the mean over all seeds; or the folder of a run",
+    )
+    compare.add_argument("--study", help="needed if several studies have such runs")
+    compare.add_argument("--results", type=Path, default=Path("results"))
+    compare.add_argument("--json", action="store_true", help="the same for programs")
+    compare.set_defaults(command=_compare)
 
     partial = commands.add_parser(
         "partial",
