@@ -213,6 +213,9 @@ def test_a_result_of_other_settings_says_which(tmp_path: Path, study: Study) -> 
     (directory / "state").rmdir()
     directory.rmdir()
     write_run(results, "digits", "x1", 0, config=dataclasses.replace(config, train=longer))
+    found = status_of(tmp_path, study)  # `--config iterations=99` is no change of config.yaml
+    assert (found.state, found.iterations, found.planned_iterations) == ("done", 99, 15)
+    (directory / "config.yaml").write_text(config.dump())  # which snakemake has been told again
     assert status_of(tmp_path, study).reason == "train.iterations was 99 and is 15"
 
 
@@ -231,7 +234,9 @@ def test_time_left() -> None:
     """A run is as fast as those of its variant, else as those of its dataset."""
 
     def run(name: str, state: Any, step: int = 0, **more: Any) -> RunStatus:
-        return RunStatus(run=name, state=state, step=step, iterations=100, **more)
+        return RunStatus(
+            run=name, state=state, step=step, iterations=100, planned_iterations=100, **more
+        )
 
     done = run("digits/x1/seed0", "done", 100, seconds_per_iteration=1.0)
     runs = [

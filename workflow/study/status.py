@@ -4,6 +4,7 @@ This file imports neither torch nor pandas: a thousand runs take less than a sec
 """
 
 import json
+import re
 import socket
 import time
 from collections import Counter, defaultdict
@@ -31,6 +32,7 @@ STATES: tuple[State, ...] = (
 UNFINISHED = ("running", "failed", "stopped", "outdated", "waiting")
 SILENT_S = 300.0  # a training on another machine that wrote nothing for so long has ended
 SILENT_ITERATIONS = 20  # or for so many iterations, where they take long
+_LENGTH = re.compile(rb"^  iterations: ([1-9]\d{0,9})$", re.MULTILINE)  # of a run's config.yaml
 TAIL_BYTES = 4000  # of a log: where it says why it ended
 
 
@@ -40,7 +42,8 @@ class RunStatus:
 
     run: str  # digits/x1/seed0
     state: State
-    iterations: int  # as planned
+    iterations: int  # as snakemake was last told, by `--config iterations=N` maybe
+    planned_iterations: int  # by config.yaml
     step: int = 0
     seconds_per_iteration: float | None = None
     eta_seconds: float | None = None  # of a running one
@@ -129,8 +132,16 @@ def _status(study_dir: Path, run: Run, config: RunConfig, jobs: set[str]) -> Run
     name = f"{run.dataset}/{run.variant}/seed{run.seed}"
     directory = study_dir / "runs" / name
     log = study_dir / "logs/train" / f"{name.replace('/', '-')}.log"
-    length = config.train.iterations
-    status = RunStatus(run=name, state="waiting", iterations=length, unit=config.model.unit)
+    planned = config.train.iterations
+    if (length := _configured_length(directory) or planned) != planned:
+        config = replace(config, train=replace(config.train, iterations=length))
+    status = RunStatus(
+        run=name,
+        state="waiting",
+        iterations=length,
+        planned_iterations=planned,
+        unit=config.model.unit,
+    )
     progress, silent_s = _progress(directory / "state" / FILE, config)
     if progress is not None:
         status = _with_progress(status, progress)
@@ -153,6 +164,15 @@ def _status(study_dir: Path, run: Run, config: RunConfig, jobs: set[str]) -> Run
     if progress.status in ("finished", "diverged"):
         return replace(status, reason="trained; its results are written by the next job")
     return _stopped(status, progress, silent_s, directory, jobs, log)
+
+
+def _configured_length(directory: Path) -> int | None:
+    """The length for which snakemake configured a run; it writes one value a line."""
+    try:
+        found = _LENGTH.search((directory / "config.yaml").read_bytes())
+    except OSError:
+        return None
+    return int(found[1]) if found else None
 
 
 def _with_progress(status: RunStatus, progress: ProgressFile) -> RunStatus:

@@ -119,7 +119,7 @@ def _on_terminal(found: Sequence[StudyStatus], width: int, *, show_all: bool) ->
         parts += ["", table]
     if hidden := len(status.runs) - len(shown):
         parts.append(Text(f"and {hidden} runs that are done or wait: --all", style="dim"))
-    if reasons := _reasons(status.runs):
+    if reasons := [*_reasons(status.runs), *filter(None, [_other_lengths(status)])]:
         parts += ["", *(Text(line) for line in reasons)]
     return Group(*parts)
 
@@ -161,7 +161,7 @@ def _plain(found: Sequence[StudyStatus]) -> str:
     (status,) = found
     rows = [[text(run) or "-" for _, text, _, _ in COLUMNS] for run in status.runs]
     table = tabulate(rows, [c[0] for c in COLUMNS], tablefmt="plain", disable_numparse=True)
-    lines = [summary(status), _head(status), table, *_reasons(status.runs)]
+    lines = [summary(status), _head(status), table, *_reasons(status.runs), _other_lengths(status)]
     return "\n".join(filter(None, lines))
 
 
@@ -177,6 +177,13 @@ def _reasons(runs: Iterable[RunStatus]) -> list[str]:
         for run in runs
         if run.reason
     ]
+
+
+def _other_lengths(status: StudyStatus) -> str:
+    number = sum(run.iterations != run.planned_iterations for run in status.runs)
+    if not number:
+        return ""
+    return f"{number} runs have another length than in config.yaml (--config iterations=N?)"
 
 
 def _number(value: float | None, form: str) -> str:
