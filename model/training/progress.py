@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 WRITE_S = 30.0  # between two versions of the files
 LINE_S = 45.0  # without a line in the log
+FIRST_S = 5.0  # until the first of either: who has just started a training looks at it
 WINDOW = 20  # versions of the files over which the speed is measured: ten minutes
 
 
@@ -56,7 +57,8 @@ class ProgressReport:
         self._training, self._checkpoints = training, checkpoints
         self._is_writer = training.ranks.is_writer
         now = time.monotonic()
-        self._line_at, self._line_step = now, training.progress.step
+        self._line_at = now - max(0.0, LINE_S - FIRST_S)
+        self._line_step = training.progress.step
         self._written_at, self._is_trouble_told = -inf, False
         self._marks = deque([(now, training.progress.step)], maxlen=WINDOW)
         rows = training.curve.rows(training.run.train)
@@ -67,6 +69,7 @@ class ProgressReport:
     def __enter__(self) -> "ProgressReport":
         if self._is_writer:
             self._write("running")
+            self._written_at -= max(0.0, WRITE_S - FIRST_S)
         return self
 
     def __exit__(
