@@ -1,8 +1,10 @@
 """How far each run is, by what trainings, jobs and heads leave on the disk."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -116,8 +118,9 @@ def test_a_process_of_this_machine_that_is_gone(
     (states / "step000000003-0123456789abcdef.pt").touch()
     found = status_of(tmp_path, study)
     assert found.state == "stopped"
-    assert f"process {dead_pid} on {socket.gethostname()} gave no sign of life" in found.reason
-    assert "saved at step 3" in found.reason
+    assert f"process {dead_pid} has ended without a word" in found.reason
+    assert "at step 5; saved at step 3" in found.reason
+    assert found.step == 3  # what is after it must be trained again
     tell(tmp_path, study, process_started=psutil.Process().create_time() - 100)
     assert status_of(tmp_path, study).state == "stopped"
 
@@ -133,7 +136,9 @@ def test_another_machine_lives_while_it_writes(
     path = folder(tmp_path) / "state/progress.json"
     written = path.stat().st_mtime - silent_s
     os.utime(path, (written, written))
-    assert status_of(tmp_path, study).state == state
+    found = status_of(tmp_path, study)
+    assert found.state == state
+    assert ("no sign of life from node7 for 7 min" in found.reason) == (state == "stopped")
 
 
 def test_between_two_jobs_and_until_somebody_goes_on(tmp_path: Path, study: Study) -> None:
@@ -303,6 +308,34 @@ def test_json_and_mistakes(
     assert command(tmp_path, "tinny") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "did you mean 'tiny'?" in line
+
+
+def test_watching_ends_with_ctrl_c(
+    tmp_path: Path, study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal; in a pipe nobody would ever see its end."""
+    assert command(tmp_path, "tiny", "--watch") == 1
+    assert "--watch is for a terminal" in capsys.readouterr().err
+    controller, terminal = os.openpty()
+    words = ["status", "tiny", "--watch", "--config", str(tmp_path / "config.yaml")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "study", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'workflow'}", "TERM": "xterm"},
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    while b"4 waiting" not in shown:
+        shown += os.read(controller, 65536)
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # which is how Linux reports the closed terminal
+        while chunk := os.read(controller, 65536):
+            shown += chunk
+    os.close(controller)
+    assert process.wait() == 128 + signal.SIGINT
+    assert b"Traceback" not in shown
 
 
 @pytest.mark.parametrize("width", [70, 80, 160])

@@ -246,14 +246,15 @@ def _stopped(
         times = f", requeued {progress.requeues + 1} times so far" if progress.requeues else ""
         return replace(status, reason=f"job {progress.job_id} goes on from there{times}")
     if progress.status == "stopped":
-        return replace(status, state="stopped", reason="saved; the same command goes on")
+        return replace(status, state="stopped", reason="saved; the same snakemake command goes on")
     states = state_files(directory / "state" / progress.identity)
     saved = max((file.step for file in states), default=0)
-    reason = (
-        f"process {progress.pid} on {progress.host} gave no sign of life for "
-        f"{duration(silent_s)} (killed?); saved at step {saved}"
-    )
-    return replace(status, state="stopped", reason=reason, log=str(log))
+    if progress.host == socket.gethostname():
+        how = f"process {progress.pid} has ended without a word (killed? out of memory?)"
+    else:
+        how = f"no sign of life from {progress.host} for {duration(silent_s)}"
+    reason = f"{how} at step {progress.step}; saved at step {saved}"
+    return replace(status, state="stopped", step=saved, reason=reason, log=str(log))
 
 
 def _progress(path: Path, config: RunConfig) -> tuple[ProgressFile | None, float]:

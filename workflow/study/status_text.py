@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from tabulate import tabulate
 
+from model.table import ResultError
 from model.training.progress_file import duration
 from study.status import RunStatus, StudyStatus
 
@@ -74,6 +75,8 @@ def print_json(found: Sequence[StudyStatus]) -> None:
 def watch(read: Callable[[], Sequence[StudyStatus]], *, show_all: bool) -> None:
     """Show it again every few seconds, until Ctrl-C or until nothing is left to train."""
     console = Console()
+    if not console.is_terminal:
+        raise ResultError("--watch is for a terminal: leave it out, or use --json")
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             found = read()
