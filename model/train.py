@@ -23,6 +23,7 @@ from model.network.families import build_model
 from model.run_config import RunConfig
 from model.training.checkpoints import Checkpoints, OwnershipLost
 from model.training.loop import train
+from model.training.progress import opening
 from model.training.ranks import Ranks, end_with_launcher, launch
 from model.training.results import write_results
 from model.training.state import Training, resume
@@ -41,6 +42,7 @@ def train_or_resume(
     checkpoints = Checkpoints(options.run_dir / "state", run.identity(info.dataset_sha256))
     model = build_model(run.model.with_pixel_moments(info.pixel_mean, info.pixel_std))
     training = Training(run, info.dataset_sha256, model, device, ranks)
+    log.info("%s", opening(training, len(batches.images), options.data_dir))
     with ranks.writer_first():  # it renames damaged states
         if ranks.is_writer:
             checkpoints.claim()

@@ -42,7 +42,8 @@ class Checkpoints:
         What killed processes left half written in the run's folder and in `state/` is removed.
         """
         write_text(self.directory / "owner", self._token)
-        of_identities = [path for path in self.directory.iterdir() if path.is_dir()]
+        # What hides is a file that another process is writing: it goes at any moment.
+        of_identities = [p for p in self.directory.glob("[!.]*") if p.is_dir()]
         for folder in (self.directory.parent, *of_identities):
             remove_abandoned(folder)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from model.config import TrainConfig
+from model.config import ModelConfig, TrainConfig
 from model.network.generative_model import Bound
 from model.run_config import RunConfig
 from model.table import Table, column
@@ -68,17 +68,18 @@ class Curve:
         self.validations.append(row)
         return row
 
-    def last_row(self, config: TrainConfig) -> Row:
-        """The row of the last `log_every` steps."""
+    def last_row(self, config: TrainConfig, num_steps: int | None = None) -> Row:
+        """The row of the last `log_every` steps, or of this many; no more than there are."""
         numbers = self._numbers()
-        return _training_row(numbers, len(numbers), int(numbers[:, 4].sum()), config)
+        length = min(num_steps or config.log_every, len(numbers))
+        return _training_row(numbers, len(numbers), int(numbers[:, 4].sum()), config, length)
 
     def rows(self, config: TrainConfig) -> list[Row]:
         """The rows of the table, at the intervals that the config says, and at the end."""
         numbers = self._numbers()
         last, skipped = len(numbers), numbers[:, 4].cumsum()
         training = [
-            _training_row(numbers, step, int(skipped[step - 1]), config)
+            _training_row(numbers, step, int(skipped[step - 1]), config, config.log_every)
             for step in range(config.log_every, last + 1, config.log_every)
         ]
         validations = [
@@ -105,8 +106,10 @@ class Curve:
         return numbers.reshape(-1, 5)
 
 
-def _training_row(numbers: Any, step: int, skipped_updates: int, config: TrainConfig) -> Row:
-    *means, gradient_norm, _ = numbers[step - config.log_every : step].mean(axis=0).tolist()
+def _training_row(
+    numbers: Any, step: int, skipped_updates: int, config: TrainConfig, num_steps: int
+) -> Row:
+    *means, gradient_norm, _ = numbers[step - num_steps : step].mean(axis=0).tolist()
     rate = learning_rate_at(step - 1, config)
     return _row(step, "train", "raw", means, skipped_updates, gradient_norm, rate)
 
@@ -134,12 +137,16 @@ def _row(
     }
 
 
+def nll_in_unit(row: Row, model: ModelConfig) -> float:
+    """The NLL in the unit of the dataset's tables."""
+    nats: float = row["nll_nats"]
+    return nats if model.unit == "nats" else nats / (model.likelihood_dims * log(2))
+
+
 def line(row: Row, run: RunConfig) -> str:
     """The row as a line of the log, the NLL in the unit of the dataset's tables."""
-    model, nats = run.model, row["nll_nats"]
-    nll = nats if model.unit == "nats" else nats / (model.likelihood_dims * log(2))
     return (
         f"step {row['step']}/{run.train.iterations}  {row['split']} {row['weights']}  "
-        f"NLL {nll:.4g} {model.unit} (rate {row['rate_nats']:.3f}, "
+        f"NLL {nll_in_unit(row, run.model):.4g} {run.model.unit} (rate {row['rate_nats']:.3f}, "
         f"distortion {row['distortion_nats']:.3f} nats)  skipped {row['skipped_updates']}"
     )

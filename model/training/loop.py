@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 from math import isfinite
 from typing import Literal
 
@@ -18,6 +19,7 @@ from model.randomness import Purpose, image_generators, seed_layers
 from model.training import history
 from model.training.checkpoints import Checkpoints
 from model.training.learning_rate import learning_rate_at
+from model.training.progress import ProgressReport
 from model.training.provenance import new_segment, peak_memory_bytes
 from model.training.state import Training
 from model.training.stop import StopFlag
@@ -60,8 +62,9 @@ def train(
         unit="step",
         disable=not (ranks.is_writer and sys.stderr.isatty()),
     )
+    report = ProgressReport(training, checkpoints)
     model.train()
-    with bar, logging_redirect_tqdm():
+    with report, bar, logging_redirect_tqdm():
         while training.status == "running" and not ranks.any(stop.signal is not None, device):
             # An image's noise depends on its position in the batch of all ranks: how many they are
             # changes nothing but what layers such as dropout draw themselves.
@@ -105,18 +108,19 @@ def train(
             bar.update()
 
             # What is due after this step.
-            if progress.step % config.log_every == 0:
-                log.info("%s", history.line(curve.last_row(config), training.run))
+            report.after_step()
             if progress.step % config.validate_every == 0 or training.status != "running":
-                record_validation(training, "ema", validate(ema.model, validation, seed))
-                record_validation(training, "raw", validate(model, validation, seed))
+                ema_means = validate(ema.model, validation, seed, report.in_validation)
+                record_validation(training, report, "ema", ema_means)
+                raw_means = validate(model, validation, seed, report.in_validation)
+                record_validation(training, report, "raw", raw_means)
                 model.train()
             now = time.monotonic()
             if ranks.is_writer and now - last_save >= 60 * checkpoint_minutes:
                 save()
                 last_save = now
-    if ranks.is_writer and progress.step > first_step:
-        save()
+        if ranks.is_writer and progress.step > first_step:
+            save()
 
 
 def tell_of_skip(training: Training, nll_nats: float, gradient_norm: float) -> None:
@@ -130,10 +134,16 @@ def tell_of_skip(training: Training, nll_nats: float, gradient_norm: float) -> N
 
 
 @torch.inference_mode()
-def validate(model: GenerativeModel, images: Tensor, seed: int) -> list[float]:
+def validate(
+    model: GenerativeModel,
+    images: Tensor,
+    seed: int,
+    tell: Callable[[int, int], None] = lambda done, images: None,
+) -> list[float]:
     """Mean NLL, rate and distortion of images uint8 [N, C, H, W], in nats per image.
 
     The noise depends on the seed and the image's index alone; the model is left in evaluation mode.
+    `tell` is called after each batch.
     """
     model.eval()
     distortions, rates = [], []
@@ -146,14 +156,15 @@ def validate(model: GenerativeModel, images: Tensor, seed: int) -> list[float]:
         bound = model(batch, noise)
         distortions.append(bound.distortion_nats.double().cpu())
         rates.append(bound.rate_per_layer_nats.double().cpu())
+        tell(indices.stop, len(images))
     distortion, rate = torch.cat(distortions), torch.cat(rates).sum(dim=1)
     return [float((distortion + rate).mean()), float(rate.mean()), float(distortion.mean())]
 
 
 def record_validation(
-    training: Training, weights: Literal["raw", "ema"], means: history.Means
+    training: Training, report: ProgressReport, weights: Literal["raw", "ema"], means: history.Means
 ) -> None:
-    """Add a validation to the learning curve, and a line to the log."""
+    """Add a validation to the learning curve, and tell of it."""
     progress = training.progress
     row = training.curve.add_validation(progress.step, weights, means, progress.skipped_updates)
-    log.info("%s", history.line(row, training.run))
+    report.add(row)

@@ -1,0 +1,85 @@
+"""`study compare` for reading, and as JSON."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+from tabulate import tabulate
+
+from model.table import ResultError
+from study.compare import Difference, Side, Values, difference, results, settings
+
+
+def text_of(sides: Sequence[Side]) -> str:
+    """The comparison in lines: settings, results, then differences from the first side."""
+    names = [side.name for side in sides]
+    differing = settings(sides)
+    parts = [
+        _table("setting", differing, names) if differing else "All settings are the same.",
+        _table("result", results(sides), names),
+        *(_in_words(sides[0], side) for side in sides[1:]),
+    ]
+    return "\n\n".join(parts)
+
+
+def json_of(sides: Sequence[Side]) -> str:
+    """The same as JSON; a difference that cannot be taken says why."""
+    found = []
+    for side in sides[1:]:
+        try:
+            found.append(dataclasses.asdict(difference(sides[0], side)))
+        except ResultError as error:
+            found.append({"name": side.name, "baseline": sides[0].name, "reason": str(error)})
+    content = {
+        "runs": [side.name for side in sides],
+        "settings": settings(sides),
+        "results": results(sides),
+        "differences": found,
+    }
+    return json.dumps(_finite(content), indent=1)
+
+
+def _table(heading: str, values: Values, names: Sequence[str]) -> str:
+    rows = [[name, *map(_cell, row)] for name, row in values.items()]
+    headings = [heading, *names]
+    return tabulate(rows, headings, tablefmt="simple", disable_numparse=True)
+
+
+def _in_words(baseline: Side, side: Side) -> str:
+    try:
+        found = difference(baseline, side)
+    except ResultError as error:
+        return str(error)
+    lines = [
+        f"{found.name} minus {found.baseline}, test NLL ({found.unit}): {found.mean:+.4f}",
+        f"  ± {found.interval_95_images:.4f} over {found.num_images:,} test images (95 %): what "
+        "other images of this kind may change",
+    ]
+    lines.append(_over_seeds(found))
+    return "\n".join(lines)
+
+
+def _over_seeds(found: Difference) -> str:
+    if found.interval_95_seeds is None:
+        return "  one pair of runs: how much another seed would change is not known"
+    return (
+        f"  ± {found.interval_95_seeds:.4f} over {found.num_pairs} pairs of seeds (95 %): what "
+        "other trainings may change"
+    )
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 100 else f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _finite(value: Any) -> Any:
+    """With null for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _finite(content) for key, content in value.items()}
+    if isinstance(value, list):
+        return [_finite(content) for content in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
