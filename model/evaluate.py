@@ -5,6 +5,7 @@
 
 import argparse
 import sys
+from statistics import fmean
 
 from model.config import EvaluateConfig
 from model.measurement.command import load_run, measure, parser, write_tables
@@ -19,7 +20,7 @@ def evaluate(options: argparse.Namespace) -> None:
     evaluation = Evaluation(load_run(options), config, show_progress=sys.stderr.isatty())
     test = write_tables("evaluate", evaluation, options.run_dir)["test"]
     names = ("nll_nats", "rate_nats", "distortion_nats", "iw_nll_nats")
-    nll, rate, distortion, iw_nll = (test[name].to_numpy().mean() for name in names)
+    nll, rate, distortion, iw_nll = (fmean(test[name].to_pylist()) for name in names)
     print(
         f"{test.num_rows} test images, averaged weights, nats per image: NLL {nll:.3f}, "
         f"rate {rate:.3f}, distortion {distortion:.3f}, "

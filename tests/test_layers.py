@@ -20,7 +20,7 @@ LAYERS = {
         "network.resolutions",
         "network.sharing",
     },
-    "run_config": {"config", "definitions", "validation"},
+    "run_config": {"config", "definitions", "validation", "yaml_file"},
     "code_digest": set(),
     "definitions": set(),
     "validation": set(),
