@@ -39,6 +39,7 @@ LAYERS = {
     "evaluate": MEASURING_COMMAND,
     "probe": MEASURING_COMMAND,
     "sample": MEASURING_COMMAND,
+    "measure": {"measurement", "evaluate", "probe", "sample"},
 }
 WALLS = [  # folder, packages that nothing in it imports
     ("model", ("study", "snakemake", "snakemake_executor_plugin_submitit", "submitit")),

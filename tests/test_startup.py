@@ -35,11 +35,11 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["train", "evaluate", "probe", "sample"])
+@pytest.mark.parametrize("command", ["train", "measure", "evaluate", "probe", "sample"])
 def test_a_command_imports_nothing_that_takes_long(
     command: str, run_dir: Path, data_dir: Path
 ) -> None:
     data = [] if command == "sample" else ["--data-dir", str(data_dir)]
-    few = ["--num-samples", "20", "--temperatures", "1"] if command == "probe" else []
+    few = ["--num-samples", "20", "--temperatures", "1"] if command in ("measure", "probe") else []
     options = [str(run_dir), *data, "--device", "cpu", *few]
     assert not imported_by(f"model.{command}", *options).intersection(HEAVY)
