@@ -3,12 +3,19 @@
 import ast
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # What these decide is recorded by itself: the arrays by their content, the settings in full.
-NOT_FOLLOWED = ("model.data.arrays", "model.files", "model.table", "model.validation")
+NOT_FOLLOWED = (
+    "model.data.arrays",
+    "model.files",
+    "model.table",
+    "model.validation",
+    "model.yaml_file",
+)
 
 
 @cache
@@ -19,9 +26,23 @@ def code_digest(*modules: str) -> str:
     """
     digest = hashlib.sha256()
     for module in sorted(_with_imports(modules)):
-        tree = ast.parse(_path(module).read_bytes())
-        digest.update(f"{module}\n{ast.dump(_without_docstrings(tree))}\n".encode())
+        digest.update(f"{module}\n{_source(module).syntax}\n".encode())
     return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Source:
+    imported: tuple[str, ...]  # modules of model/
+    syntax: str
+
+
+@cache
+def _source(module: str) -> _Source:
+    """Parsed once per process, however many digests it is part of."""
+    tree = ast.parse(_path(module).read_bytes())
+    # In this order: finding the imports drops what type checkers alone read, which a digest has.
+    syntax = ast.dump(_without_docstrings(tree))
+    return _Source(tuple(_imported(tree)), syntax)
 
 
 def _with_imports(modules: tuple[str, ...]) -> set[str]:
@@ -31,7 +52,7 @@ def _with_imports(modules: tuple[str, ...]) -> set[str]:
         module = waiting.pop()
         if module not in found and module not in NOT_FOLLOWED:
             found.add(module)
-            waiting += _imported(ast.parse(_path(module).read_bytes()))
+            waiting += _source(module).imported
     return found
 
 

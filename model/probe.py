@@ -7,34 +7,49 @@ covers.
 
 import argparse
 import sys
+from pathlib import Path
 
 from model.config import ProbeConfig
 from model.measurement.command import load_run, measure, parser, write_tables
 from model.measurement.kept_samples import write_samples
-from model.measurement.trained import Probe
+from model.measurement.trained import Probe, TrainedRun
 from model.network.likelihood import covered_pixels
 
 SAMPLES_KEPT = 8  # per temperature
 
 
-def probe(options: argparse.Namespace) -> None:
+def probe(run: TrainedRun, config: ProbeConfig, run_dir: Path) -> None:
     """Write the tables of the probe, and samples to draw."""
-    config = ProbeConfig(num_samples=options.num_samples, temperatures=tuple(options.temperatures))
-    run = load_run(options)
     probe = Probe(run, config)
-    write_tables("probe", probe, options.run_dir)
+    write_tables("probe", probe, run_dir)
     kept = covered_pixels(probe.samples[:, :SAMPLES_KEPT], run.config.model)
-    write_samples(options.run_dir / "samples.npy", kept.numpy())
+    write_samples(run_dir / "samples.npy", kept.numpy())
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How a run is probed."""
+    parser.add_argument("--num-samples", type=int, default=1000, help="per temperature")
+    parser.add_argument(
+        "--temperatures", type=float, nargs="+", default=[n / 10 for n in range(1, 11)]
+    )
+
+
+def config_of(options: argparse.Namespace) -> ProbeConfig:
+    """What those options say; raises ConfigError."""
+    return ProbeConfig(num_samples=options.num_samples, temperatures=tuple(options.temperatures))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit code."""
     commands = parser("model.probe", __doc__)
-    commands.add_argument("--num-samples", type=int, default=1000, help="per temperature")
-    commands.add_argument(
-        "--temperatures", type=float, nargs="+", default=[n / 10 for n in range(1, 11)]
-    )
-    return measure(commands.parse_args(arguments), probe)
+    add_options(commands)
+    options = commands.parse_args(arguments)
+
+    def write() -> None:
+        config = config_of(options)
+        probe(load_run(options), config, options.run_dir)
+
+    return measure(options, write)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import yaml
 from model.config import ModelConfig, TrainConfig
 from model.definitions import DEFINITIONS
 from model.validation import NO_OTHER_KEYS, ConfigError, validated
+from model.yaml_file import load_yaml
 
 # The C dumper gives the same text as yaml.SafeDumper, ten times as fast; not every PyYAML has it.
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -48,10 +49,9 @@ class RunConfig:
     def load(cls, path: Path) -> "RunConfig":
         """Read a run's config.yaml; raises ConfigError, one line, for unknown or missing keys."""
         try:
-            return validated(cls, yaml.safe_load(path.read_text()))
-        # A ValueError: not UTF-8, too.
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+            return validated(cls, load_yaml(path))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
 
     @classmethod
     def of_settings(cls, settings: Any) -> "RunConfig":

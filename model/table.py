@@ -1,12 +1,15 @@
 """Tables: parquet files whose columns are described once, beside the code that makes their rows."""
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -54,7 +57,7 @@ class Table:
         rows = list(rows)
         for row in rows:  # Arrow would fill a forgotten column with nulls and drop an unknown one
             assert set(row) == set(self.schema.names), set(row) ^ set(self.schema.names)
-        columns = [pa.array([row[f.name] for row in rows], f.type) for f in self.schema]
+        columns = [_array([row[f.name] for row in rows], f.type) for f in self.schema]
         return pa.Table.from_arrays(columns, schema=self.schema)
 
     def of_frame(self, frame: "pd.DataFrame") -> pa.Table:
@@ -65,7 +68,37 @@ class Table:
     def write(self, table: pa.Table, path: Path, about: Mapping[str, str] | None = None) -> None:
         """Write atomically, `about` into the file's metadata; equal tables give equal bytes."""
         metadata = {**metadata_of(self.schema), **(about or {})}
-        write_parquet(table.cast(self.schema).replace_schema_metadata(metadata), path)
+        if table.schema != self.schema:  # casting imports Arrow's functions
+            table = table.cast(self.schema)
+        write_parquet(table.replace_schema_metadata(metadata), path)
+
+
+_NUMBERS = {pa.int32(): "i", pa.int64(): "q", pa.float32(): "f", pa.float64(): "d"}
+
+
+def _array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
+    """`pa.array(values, arrow_type)`, which imports pandas to see whether the values are of it."""
+    is_list = pa.types.is_list(arrow_type)
+    if not (is_list or pa.types.is_string(arrow_type) or arrow_type in _NUMBERS):
+        return pa.array(values, arrow_type)
+    is_there = [value is not None for value in values]
+    validity = None
+    if not all(is_there):
+        validity = pa.py_buffer(np.packbits(is_there, bitorder="little").tobytes())
+    if arrow_type in _NUMBERS:
+        numbers = array(_NUMBERS[arrow_type], (0 if value is None else value for value in values))
+        buffers = [validity, pa.py_buffer(numbers)]
+        return pa.Array.from_buffers(arrow_type, len(values), buffers)
+    parts: list[Any] = [([] if is_list else "") if value is None else value for value in values]
+    if not is_list:
+        parts = [str.encode(text) for text in parts]  # a TypeError for what is no text
+    offsets = array("i", [0, *accumulate(map(len, parts))])
+    buffers = [validity, pa.py_buffer(offsets)]
+    if is_list:
+        children = [_array([*chain.from_iterable(parts)], arrow_type.value_type)]
+        return pa.Array.from_buffers(arrow_type, len(values), buffers, children=children)
+    buffers.append(pa.py_buffer(b"".join(parts)))
+    return pa.Array.from_buffers(arrow_type, len(values), buffers)
 
 
 def metadata_of(table: pa.Table | pa.Schema) -> dict[str, str]:

@@ -20,7 +20,7 @@ LAYERS = {
         "network.resolutions",
         "network.sharing",
     },
-    "run_config": {"config", "definitions", "validation"},
+    "run_config": {"config", "definitions", "validation", "yaml_file"},
     "code_digest": set(),
     "definitions": set(),
     "validation": set(),
@@ -39,6 +39,7 @@ LAYERS = {
     "evaluate": MEASURING_COMMAND,
     "probe": MEASURING_COMMAND,
     "sample": MEASURING_COMMAND,
+    "measure": {"measurement", "evaluate", "probe", "sample"},
 }
 WALLS = [  # folder, packages that nothing in it imports
     ("model", ("study", "snakemake", "snakemake_executor_plugin_submitit", "submitit")),

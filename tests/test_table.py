@@ -78,3 +78,46 @@ def test_what_is_no_such_file_is_one_line(path: Path, tmp_path: Path) -> None:
     pq.write_table(TABLE.of_rows(ROWS), path)  # by somebody else, or by an older version
     with pytest.raises(ResultError, match="no table, or of an older version; delete it"):
         read_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("arrow_type", "values"),
+    [
+        (pa.int32(), [1, None, -3]),
+        (pa.int64(), [2**40, np.int64(-1)]),
+        (pa.float64(), [1.5, None, float("inf"), 2, np.float64(0.1)]),
+        (pa.float32(), [0.1, None]),
+        (pa.string(), ["é", None, "", "xyz"]),
+        (pa.list_(pa.float32()), [[0.1, 2.0], None, [], [0.5]]),
+        (pa.list_(pa.string()), [["a"], ["b", None]]),
+        (pa.list_(pa.int64()), [None] * 9),
+        (pa.bool_(), [True, None]),
+        (pa.float64(), []),
+        (pa.string(), []),
+    ],
+    ids=str,
+)
+def test_columns_are_those_that_arrow_makes(arrow_type: pa.DataType, values: list[object]) -> None:
+    table = Table(name="one", row="value", columns=[column("value", arrow_type, "a value")])
+    made = table.of_rows({"value": value} for value in values)["value"].combine_chunks()
+    made.validate(full=True)
+    assert made.equals(pa.array(values, arrow_type))
+    assert made.null_count == values.count(None)
+
+
+@pytest.mark.parametrize(
+    ("arrow_type", "value"),
+    [
+        (pa.int64(), 1.5),
+        (pa.float64(), "1.5"),
+        (pa.string(), 1),
+        (pa.int32(), 2**40),
+        (pa.list_(pa.float32()), 1.0),
+        (pa.list_(pa.float32()), "1"),
+    ],
+    ids=str,
+)
+def test_a_value_of_another_type_is_refused(arrow_type: pa.DataType, value: object) -> None:
+    table = Table(name="one", row="value", columns=[column("value", arrow_type, "a value")])
+    with pytest.raises((TypeError, OverflowError)):
+        table.of_rows([{"value": value}])

@@ -32,11 +32,11 @@ def load_run(options: argparse.Namespace) -> TrainedRun:
     return TrainedRun.load(options.run_dir, options.data_dir, torch.device(options.device))
 
 
-def measure(options: argparse.Namespace, write: Callable[[argparse.Namespace], None]) -> int:
+def measure(options: argparse.Namespace, write: Callable[[], None]) -> int:
     """Measure a run and write the results; returns the exit code, prints a mistake as one line."""
     torch.set_num_threads(options.threads)
     try:
-        write(options)
+        write()
     except (ConfigError, DataError, ResultError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -18,8 +18,6 @@ from typing import cast
 import psutil
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
 from model.config import ConfigError
@@ -125,6 +123,10 @@ def launch(num_ranks: int, module: str, arguments: list[str]) -> int:
     Signals that ask to stop are passed on, and the ranks have all the time they need to save:
     torchrun's own handlers would kill them after 30 seconds.
     """
+    # Only the launcher of several ranks needs these, which take half a second to import.
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
     if torch.cuda.is_available() and torch.cuda.device_count() < num_ranks:
         raise ConfigError(
             f"train.gpus is {num_ranks}, but this machine offers {torch.cuda.device_count()}"

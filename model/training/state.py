@@ -13,6 +13,7 @@ from model.run_config import RunConfig
 from model.training.checkpoints import Checkpoints
 from model.training.ema import Ema
 from model.training.history import Curve
+from model.training.optimiser import AdamW
 from model.training.ranks import Ranks
 
 log = logging.getLogger(__name__)
@@ -54,12 +55,11 @@ class Training:
         self.model = model.to(device)
         self.ema = Ema(self.model, run.train.ema_rate)
         self.replica = ranks.replica(self.model)
-        self.optimiser = torch.optim.AdamW(
+        self.optimiser = AdamW(
             self.model.parameters(),
             lr=run.train.learning_rate,
             betas=run.train.betas,
             weight_decay=run.train.weight_decay,
-            fused=True,
         )
         self.progress = Progress()
         self.curve = Curve()

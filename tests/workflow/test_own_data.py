@@ -100,7 +100,7 @@ def train_by_hand(project: Project, dataset: str) -> dict[str, object]:
 def test_changed_images_make_that_dataset_s_runs_again_and_no_others(own: Project) -> None:
     before = results_of(own)
     write_images(own, "cats", seed=3)
-    assert planned(own) == {"preprocess": 1, "train": 1, "evaluate": 1, "runs": 1}
+    assert planned(own) == {"preprocess": 1, "train": 1, "measure": 1, "runs": 1}
     succeed(own)
     assert planned(own) == {}
     after = results_of(own)

@@ -13,12 +13,10 @@ def test_tiny_plans_each_run_once_however_many_ablations_use_it(project: Project
         "preprocess": 2,
         "configure": RUNS,
         "train": RUNS,
-        "evaluate": RUNS,
-        "sample": 2,
+        "measure": RUNS,
         "runs": 1,
         "describe_ablation": 4,
         "comparison": 4,
-        "probe": RUNS,
         "probes": 1,
         "figures": 1,
     }
@@ -32,7 +30,7 @@ def test_a_variant_is_added_to_an_ablation_in_one_line(project: Project) -> None
 def test_one_seed_of_each_variant_is_probed(project: Project) -> None:
     planned = project.planned(study="demo")
     assert planned["train"] == 2 * RUNS
-    assert planned["probe"] == RUNS
+    assert planned["measure"] == planned["evaluate"] == RUNS
     assert planned["probes"] == planned["figures"] == 1
 
 

@@ -85,10 +85,9 @@ def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished:
         assert finished.planned() == {
             "configure": 2,
             "train": 2,
-            "evaluate": 2,
             "runs": 1,
             "comparison": 1,  # the other ablations do without this variant, as the figures do
-            "probe": 2,
+            "measure": 2,
             "probes": 1,
         }
     assert finished.planned() == {}

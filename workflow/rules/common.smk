@@ -202,20 +202,15 @@ def ablation_text(wildcards):
     return STUDY.ablations[wildcards.ablation].dump()
 
 
-def evaluation_batch_size(wildcards):
-    return STUDY.evaluate_config(wildcards.dataset).batch_size
+def evaluation_options(wildcards):
+    config = STUDY.evaluate_config(wildcards.dataset)
+    return f"--batch-size {config.batch_size} --importance-samples {config.importance_samples}"
 
 
-def importance_samples(wildcards):
-    return STUDY.evaluate_config(wildcards.dataset).importance_samples
-
-
-def probe_samples(wildcards):
-    return STUDY.probe_config(wildcards.dataset).num_samples
-
-
-def temperatures(wildcards):
-    return STUDY.probe_config(wildcards.dataset).temperatures
+def probe_options(wildcards):
+    config = STUDY.probe_config(wildcards.dataset)
+    temperatures = " ".join(map(str, config.temperatures))
+    return f"--also probe sample --num-samples {config.num_samples} --temperatures {temperatures}"
 
 
 def raw_checksums(wildcards):

@@ -18,7 +18,6 @@ from study.planning.ablation import Ablation
 from study.planning.study import Run, Study
 from study.registry import ABLATION_OUTPUTS, outputs_of, tables_of
 from study.results import StudyResults
-from study.tables import comparison
 
 # Of every file README.md there: what does not begin so is the user's.
 _TITLE = "# Partial results of the study "
@@ -82,11 +81,12 @@ def _run_dir(study_dir: Path, run: Run) -> Path:
 def _write(name: str, ablation: Ablation, results: StudyResults, directory: Path) -> None:
     """An output of an ablation, as far as its runs are there."""
     known = _of_finished(ablation, results)
+    table = import_module(ABLATION_OUTPUTS[name].table)
     if name == "comparison":
-        frame = comparison.rows(ablation, results, is_partial=True)
+        frame = table.rows(ablation, results, is_partial=True)
         write_ablation_table(name, ablation, frame, directory)
     elif known.variants:
-        frame = import_module(ABLATION_OUTPUTS[name].table).rows(known, results)
+        frame = table.rows(known, results)
         write_ablation_table(name, ablation, frame, directory)
     if known.variants:
         draw_ablation(name, known, results, directory)

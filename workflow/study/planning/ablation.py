@@ -10,6 +10,7 @@ from pydantic import Field
 
 from model.files import AGAIN
 from model.validation import NO_OTHER_KEYS, ConfigError, validated
+from model.yaml_file import load_yaml
 from study.planning.config_file import Names
 
 
@@ -36,11 +37,9 @@ class Ablation:
                 f"{path} is missing: snakemake writes it for each ablation of a study"
             )
         try:
-            return validated(cls, yaml.safe_load(path.read_text()))
-        # A ValueError: not UTF-8, too.
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"{path}: {reason}; {AGAIN}") from None
+            return validated(cls, load_yaml(path))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}; {AGAIN}") from None
 
     def run_dirs(self, study_dir: Path) -> list[Path]:
         """The folders of all its runs."""
