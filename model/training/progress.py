@@ -195,9 +195,10 @@ def _process(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     job, array = environment.get("SLURM_JOB_ID"), environment.get("SLURM_ARRAY_JOB_ID")
     if array:
         job = f"{array}_{environment.get('SLURM_ARRAY_TASK_ID')}"
+    requeues = environment.get("SLURM_RESTART_COUNT", "")
     return {
         "pid": process.pid,
         "process_started": process.create_time(),
         "job_id": job,
-        "requeues": int(environment.get("SLURM_RESTART_COUNT") or 0),
+        "requeues": int(requeues) if requeues.isdecimal() else 0,
     }

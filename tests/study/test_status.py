@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -385,3 +386,34 @@ def test_a_real_training_is_seen(tmp_path: Path, living: Process) -> None:
     psutil.wait_procs([psutil.Process(living.pid)], timeout=0)
     living.end()
     assert status_of(tmp_path, Study.load(config, "tiny")).state == "stopped"
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_take_less_than_two_seconds(tmp_path: Path, study: Study) -> None:
+    """Of CPU time, with the start of Python: half of them done, half of them running."""
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    content["studies"]["tiny"]["seeds"] = 500
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
+    many = Study.load(tmp_path / "config.yaml", "tiny")
+    written = write_run(tmp_path / "one", config=many.run_config(X1))
+    record = json.loads((written / "train.json").read_text())
+    for run in many.runs:
+        directory, config = folder(tmp_path, run), many.run_config(run)
+        tell(tmp_path, many, run, status="finished" if run.seed % 2 else "running")
+        (directory / "config.yaml").write_text(config.dump())
+        if run.seed % 2:
+            own = {"config_hash": config.hash, "settings": config.settings}
+            (directory / "train.json").write_text(json.dumps(record | own))
+            (directory / "test.parquet").touch()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer = subprocess.run(
+        [sys.executable, "-m", "study", "status", "tiny"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'workflow'}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert answer.stdout.startswith("tiny: 1000 runs: 500 running, 500 done; ")
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2

@@ -93,6 +93,7 @@ def test_the_file_says_how_far_and_who(
     by_step = {(row["split"], row["weights"], row["step"]): row["nll_nats"] for row in rows}
     assert during["valid_nll"] == by_step["valid", "ema", 5]
     assert during["unit"] == "nats"
+    assert progress._process({"SLURM_RESTART_COUNT": "?"})["requeues"] == 0
     after = told(directory)
     assert (after["status"], after["step"], after["eta_seconds"]) == ("finished", 12, 0)
     assert after["nll"] == by_step["train", "raw", 12]
