@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,13 @@ class RunConfig:
         So an option that is added to the code changes no file of a run that does not use it, and
         no job of such a run starts again.
         """
-        text: str = yaml.dump(_plain(self, with_defaults=False), Dumper=_Dumper, sort_keys=False)
-        return text
+        plain = {
+            "dataset": self.dataset,
+            "variant": self.variant,
+            "seed": self.seed,
+            "definitions": self.definitions,
+        }
+        return _text(plain) + _text_of_configs(self.model, self.train)
 
     @property
     def hash(self) -> str:
@@ -110,6 +116,18 @@ class RunConfig:
             "train": {k: v for k, v in _hashed_fields(self.train).items() if k not in without},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _text(mapping: Mapping[str, Any]) -> str:
+    text: str = yaml.dump(mapping, Dumper=_Dumper, sort_keys=False)
+    return text
+
+
+@cache
+def _text_of_configs(model: ModelConfig, train: TrainConfig) -> str:
+    """The same for all seeds, of which a dry run dumps thousands."""
+    configs = {"model": model, "train": train}
+    return _text({name: _plain(config, with_defaults=False) for name, config in configs.items()})
 
 
 def _hashed_fields(config: Any) -> dict[str, Any]:

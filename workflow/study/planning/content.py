@@ -1,6 +1,7 @@
 """What the data of runs hold: another content makes a run again, another place or time does not."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -56,9 +57,19 @@ class StudyData:
 
     def _info(self, dataset: str) -> DatasetInfo | None:
         try:
-            return load_info(self.data_dir, dataset)
-        except DataError:
+            stat = os.stat(os.path.join(self.data_dir, dataset, "dataset.json"))
+        except OSError:
             return None
+        # Asked for each run, and made anew while Snakemake runs: read once per version of the file.
+        return _info_of(self.data_dir, dataset, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+
+
+@cache
+def _info_of(data_dir: str, dataset: str, version: tuple[int, ...]) -> DatasetInfo | None:
+    try:
+        return load_info(data_dir, dataset)
+    except DataError:
+        return None
 
 
 _own_files_sha256 = cache(own_files_sha256)  # asked for each run
