@@ -72,8 +72,8 @@ def main() -> None:
         pairs = zip(seconds["before"], seconds["now"], strict=True)
         ratio = statistics.median(now / before for before, now in pairs)
         figures = map(quartiles, seconds.values())
-        peak = f"{statistics.median(megabytes):.0f}"
-        rows.append([17 * seeds, *figures, f"{ratio:.2f}", peak])
+        memory = f"{statistics.median(megabytes):.0f}"
+        rows.append([17 * seeds, *figures, f"{ratio:.2f}", memory])
     print(tabulate(rows, ["runs", "before (CPU s)", "now (CPU s)", "ratio", "MB"], "pipe"))
 
 
