@@ -136,7 +136,7 @@ def test_hash_is_the_same_for_ever() -> None:
         ("model: wide", "model: expected a mapping, found 'wide'"),
         ("model:", "model: expected a mapping, found nothing"),
         ("- model", 'expected a mapping, found ["model"]'),
-        ("seed: [", "while parsing"),
+        ("seed: [", "line 2, column 1: a bracket or brace is not closed"),
     ],
 )
 def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: str) -> None:
