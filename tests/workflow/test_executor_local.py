@@ -1,5 +1,7 @@
 """The executor without SLURM: `--submitit-cluster local`, and `debug`."""
 
+import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -40,6 +42,24 @@ def test_a_failed_jobs_files_stay_until_it_is_submitted_again(tmp_path: Path) ->
         kept.append({path.name for path in jobs.iterdir()})
     assert [len({name.split("_")[0] for name in names}) for names in kept] == [1, 1], kept
     assert kept[0].isdisjoint(kept[1])
+
+
+def test_files_of_a_job_that_was_killed_at_its_very_end_go(tmp_path: Path) -> None:
+    """Its outputs were there, so nothing makes them again; those of another study's job stay."""
+    home = tmp_path / ".snakemake/submitit/local"
+    with Head(tmp_path, os.environ, *LOCAL, "out/trivial0.txt") as head:
+        head.succeed(timeout=100)
+    for job_id, output in (("999998", "out/trivial0.txt"), ("999999", "of/another/study.txt")):
+        key = hashlib.sha1(output.encode()).hexdigest()
+        entry = {"key": key, "job_id": job_id, "fingerprint": "of that time"}
+        with (home / "ledger.jsonl").open("a") as ledger:
+            ledger.write(json.dumps(entry) + "\n")
+        (home / f"jobs/{job_id}_submitted.pkl").touch()
+        (home / f"jobs/{job_id}_0_log.out").touch()
+    with Head(tmp_path, os.environ, *LOCAL, "out/trivial0.txt", "out/trivial1.txt") as head:
+        head.succeed(timeout=100)
+    left = {path.name for path in (home / "jobs").iterdir()}
+    assert left == {"999999_submitted.pkl", "999999_0_log.out"}
 
 
 def test_debug_runs_in_the_head(tmp_path: Path) -> None:

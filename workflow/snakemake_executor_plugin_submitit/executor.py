@@ -86,12 +86,20 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     def _forget_what_is_done(self, needed: list[JobExecutorInterface]) -> None:
         """Drop jobs that ended while no head was running, if Snakemake accepts their outputs."""
         keys = {job_key(job) for job in needed}
-        done = [e for e in self.ledger if e.key not in keys and self.results.get(e.job_id)]
-        jobs = {job_key(job): job for job in internals.all_jobs(self.dag)} if done else {}
+        not_needed = [entry for entry in self.ledger if entry.key not in keys]
+        if not not_needed:
+            return
+        jobs = {job_key(job): job for job in internals.all_jobs(self.dag)}
+        done = [entry for entry in not_needed if self.results.get(entry.job_id)]
         for entry in done:
             if (job := jobs.get(entry.key)) and job_fingerprint(job) == entry.fingerprint:
                 # The Snakemake on the node leaves this to the head.
                 internals.record_as_finished(self.workflow, job)
+        # Killed when its outputs were there, but not its result.  Others may be another study's.
+        gone = [entry for entry in not_needed if entry.key in jobs and entry not in done]
+        if gone and self._queue.ask([entry.job_id for entry in gone]):
+            states = {entry: self._queue.state(entry.job_id) for entry in gone}
+            done += [entry for entry, state in states.items() if not (state and state.is_alive)]
         self.ledger.drop(entry.key for entry in done)
         for entry in done:
             self._remove_files(entry)
