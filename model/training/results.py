@@ -1,11 +1,11 @@
 """The files that a training leaves: weights, learning curve, and what there is to say about it."""
 
-import hashlib
 import json
 from pathlib import Path
 
 from safetensors.torch import save
 
+from model.data.sources import sha256_of
 from model.files import write_bytes, write_text
 from model.training import history
 from model.training.provenance import totals
@@ -43,8 +43,7 @@ def write_results(run_dir: Path, training: Training, raw_sha256: str | None = No
         "nonfinite_losses": progress.nonfinite_losses,
         **totals(progress.segments),
         "sha256": {
-            name: hashlib.sha256((run_dir / name).read_bytes()).hexdigest()
-            for name in ("model.safetensors", "history.parquet")
+            name: sha256_of(run_dir / name) for name in ("model.safetensors", "history.parquet")
         },
         "settings": training.settings,
         "segments": progress.segments,

@@ -70,10 +70,7 @@ def run_of(wildcards):
 
 def run_files(name):
     """One file of every run of the study."""
-    return [
-        f"results/{STUDY.name}/runs/{run.dataset}/{run.variant}/seed{run.seed}/{name}"
-        for run in STUDY.runs
-    ]
+    return [f"results/{STUDY.name}/runs/{run.name}/{name}" for run in STUDY.runs]
 
 
 def baseline_files(name):

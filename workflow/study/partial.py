@@ -75,7 +75,7 @@ def _is_finished(study: Study, study_dir: Path, run: Run) -> bool:
 
 
 def _run_dir(study_dir: Path, run: Run) -> Path:
-    return study_dir / "runs" / run.dataset / run.variant / f"seed{run.seed}"
+    return study_dir / "runs" / run.name
 
 
 def _write(name: str, ablation: Ablation, results: StudyResults, directory: Path) -> None:
@@ -105,7 +105,7 @@ def _of_finished(ablation: Ablation, results: StudyResults) -> Ablation:
 
 
 def _readme(study: Study, found: set[Run]) -> str:
-    missing = [f"- {run.dataset}/{run.variant}/seed{run.seed}" for run in _without(study, found)]
+    missing = [f"- {run.name}" for run in _without(study, found)]
     return "\n".join(
         [
             f"{_TITLE}{study.name}",

@@ -129,7 +129,7 @@ def _kinds(run: RunStatus) -> list[tuple[str, ...]]:
 
 
 def _status(study_dir: Path, run: Run, config: RunConfig, jobs: set[str]) -> RunStatus:
-    name = f"{run.dataset}/{run.variant}/seed{run.seed}"
+    name = run.name
     directory = study_dir / "runs" / name
     log = study_dir / "logs/train" / f"{name.replace('/', '-')}.log"
     planned = config.train.iterations

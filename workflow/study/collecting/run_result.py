@@ -1,12 +1,12 @@
 """What the folder of one run holds: its config, how it was trained, its tables."""
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from model.data.sources import sha256_of
 from model.files import AGAIN
 from model.run_config import RunConfig
 from model.run_tables import written_by
@@ -63,8 +63,7 @@ class RunResult:
         if "code_digest" not in about:
             raise ResultError(f"{path}: it does not say which code computed it; {AGAIN}")
         if name in written_by("train"):
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            _check(path, "sha256", digest, self.training.sha256.get(path.name))
+            _check(path, "sha256", sha256_of(path), self.training.sha256.get(path.name))
         return table
 
     def mean(self, name: str) -> float:

@@ -26,7 +26,7 @@ def _check_presence(study: Study, dataset: str, data: StudyData) -> None:
         return
     # What has been trained stays a result when its data are removed.
     if not all(
-        (data.runs / dataset / run.variant / f"seed{run.seed}" / "train.json").is_file()
+        (data.runs / run.name / "train.json").is_file()
         for run in study.runs
         if run.dataset == dataset
     ):

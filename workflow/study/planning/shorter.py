@@ -16,7 +16,7 @@ def check_not_shorter(study: Study, results: Path) -> None:
     """
     refused = []
     for run in study.runs:
-        folder = results / study.name / "runs" / run.dataset / run.variant / f"seed{run.seed}"
+        folder = results / study.name / "runs" / run.name
         config = study.run_config(run)
         done = _steps_overwritten(folder, config)
         if done:

@@ -26,6 +26,11 @@ class Run:
     variant: str
     seed: int
 
+    @property
+    def name(self) -> str:
+        """The path of its folder below `runs/`: digits/x1/seed0."""
+        return f"{self.dataset}/{self.variant}/seed{self.seed}"
+
 
 class Study:
     """A study of a config file."""
