@@ -93,6 +93,16 @@ def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished:
     assert finished.planned() == {}
 
 
+def test_a_removed_ablation_leaves_the_figures_of_the_study(finished: Project) -> None:
+    """No input is newer then: which ablations there are is a parameter."""
+    old = "ablations: [weight-sharing, state-norm, resolutions, fourier-features]\n    model: {wid"
+    with edited(finished, "config.yaml", old, old.replace(", fourier-features", "")):
+        planned = finished.planned()
+        assert planned["figures"] == 1
+        assert "train" not in planned
+    assert finished.planned() == {}
+
+
 @pytest.mark.parametrize(
     ("path", "old"),
     [
