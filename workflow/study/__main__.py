@@ -11,6 +11,7 @@ from model.table import ResultError
 # Each is a module in study/commands with `add_arguments` and `run`, imported where it is asked for:
 # each command is a process of the workflow.
 FOR_USERS = {
+    "plan": "what snakemake would do, why, and what it takes",
     "status": "how far each run is, while snakemake makes the study",
     "show": "print a table of results",
     "compare": "runs beside each other: settings, results, difference",
@@ -21,6 +22,7 @@ FOR_RULES = ("collect", "ablation", "figures", "document")
 
 _EPILOG = """\
 The usual way:
+  study plan demo                             what it will take
   snakemake --cores 2 --config study=demo     makes a study; typed again, it goes on
   study status demo --watch                   how far it is, in another terminal
   study show --study demo                     what came out, when it has ended
