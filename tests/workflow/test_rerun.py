@@ -163,7 +163,7 @@ def test_a_command_runs_by_hand_as_its_rule_runs_it(finished: Project) -> None:
     import sys
 
     result = subprocess.run(
-        [sys.executable, "-m", "study", "show", "--table", "weight-sharing"],
+        [sys.executable, "-m", "study", "show", "weight-sharing"],
         cwd=finished.directory,
         env={**os.environ, "PYTHONPATH": "workflow:."},
         capture_output=True,

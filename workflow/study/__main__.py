@@ -1,6 +1,7 @@
 """The `study` command: `study COMMAND --help`, or `python -m study` without an installation."""
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -13,8 +14,8 @@ from model.table import ResultError
 FOR_USERS = {
     "plan": "what snakemake would do, why, and what it takes",
     "status": "how far each run is, while snakemake makes the study",
-    "show": "print a table of results",
-    "compare": "runs beside each other: settings, results, difference",
+    "show": "print a table of results, or a run with its learning curve",
+    "compare": "runs beside each other: settings, results, difference, curves",
     "partial": "tables and figures of the runs that have finished so far",
     "retrain": "set runs aside, so that snakemake trains them from scratch",
 }
@@ -25,7 +26,8 @@ The usual way:
   study plan demo                             what it will take
   snakemake --cores 2 --config study=demo     makes a study; typed again, it goes on
   study status demo --watch                   how far it is, in another terminal
-  study show --study demo                     what came out, when it has ended
+  study show runs --study demo --sort nll     what came out, when it has ended
+  study show digits/x1/seed0                  a run: settings, learning curve, who trained it
   study compare digits/x1 digits/r2           two variants, image by image
 
 `study COMMAND --help` has the options of a command. The workflow itself calls
@@ -42,9 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return command.run(args) or 0
+        code: int = command.run(args) or 0
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:  # how one ends `study status --watch`
         return 130
+    except BrokenPipeError:  # `study show | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ConfigError, ResultError, OSError) as error:
         print(f"study: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

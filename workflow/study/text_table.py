@@ -3,11 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import isfinite
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from tabulate import tabulate
 
 GAP = 2  # between two columns
@@ -23,7 +25,7 @@ class Column:
     leaves: int | None = None  # None: it stays
 
 
-Part = str | tuple[Sequence[Column], Sequence[Sequence[str]]]  # lines, or a table
+Part = str | Text | tuple[Sequence[Column], Sequence[Sequence[str]]]  # lines, or a table
 
 
 def fitted(
@@ -67,20 +69,20 @@ def print_parts(parts: Sequence[Part]) -> None:
     """Print lines and tables, each fitted on a terminal and plain in a pipe."""
     console = Console(highlight=False)
     for part in parts:
-        if not isinstance(part, str):
+        if isinstance(part, tuple):
             columns, rows = part
             if console.is_terminal:
                 console.print(fitted(columns, rows, console.width))
             else:
                 print(plain(columns, rows))
         elif console.is_terminal:
-            console.print(part, markup=False, soft_wrap=False)
+            console.print(part, markup=False)
         elif part:
             print(part)
 
 
 def as_json(content: Any) -> str:
-    """JSON, with null for what it has no number for."""
+    """JSON, also of NumPy's arrays and of times, with null for what it has no number for."""
     return json.dumps(_finite(content), indent=1, allow_nan=False)
 
 
@@ -93,6 +95,10 @@ def _shortened(name: str, length: int) -> str:
 
 
 def _finite(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return _finite(value.tolist())
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, dict):
         return {key: _finite(content) for key, content in value.items()}
     if isinstance(value, list | tuple):
