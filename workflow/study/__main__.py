@@ -16,6 +16,7 @@ FOR_USERS = {
     "status": "how far each run is, while snakemake makes the study",
     "show": "print a table of results, or a run with its learning curve",
     "compare": "runs beside each other: settings, results, difference, curves",
+    "doctor": "what is wrong, and the command that mends it",
     "partial": "tables and figures of the runs that have finished so far",
     "retrain": "set runs aside, so that snakemake trains them from scratch",
 }

@@ -42,11 +42,14 @@ class Profile:
             return own[name]
         return _mapping(self.content.get("default-resources"), "=").get(name)
 
+    def seconds_of(self, rule: str) -> float | None:
+        """The time limit of a rule's jobs; None: not said."""
+        runtime = self.resource(rule, "runtime")
+        return None if runtime is None else _seconds(runtime)
+
     def seconds_per_job(self, rule: str) -> float | None:
         """How long one job of a rule works before it is told to save; None: not said."""
-        runtime = self.resource(rule, "runtime")
-        seconds = None if runtime is None else _seconds(runtime)
-        if not seconds:
+        if not (seconds := self.seconds_of(rule)):
             return None
         delay = self.content.get("submitit-signal-delay", SIGNAL_DELAY_S)
         return seconds - min(float(delay), seconds / 3)
