@@ -17,6 +17,7 @@ FOR_USERS = {
     "show": "print a table of results, or a run with its learning curve",
     "compare": "runs beside each other: settings, results, difference, curves",
     "doctor": "what is wrong, and the command that mends it",
+    "clean": "what could be deleted, and its size; deletes it if told",
     "partial": "tables and figures of the runs that have finished so far",
     "retrain": "set runs aside, so that snakemake trains them from scratch",
 }

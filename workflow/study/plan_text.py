@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from model.training.progress_file import duration
 from study.plan import MEANINGS, RunPlan
 from study.plan_cost import ModelPlan, StudyPlan
-from study.text_table import Column, Part, as_json, print_parts
+from study.text_table import Column, Part, as_json, print_parts, size_text
 
 MANY_REASONS = 20  # of more, the rest is counted
 COLUMNS = (
@@ -143,8 +143,8 @@ def _costs(plan: StudyPlan) -> list[str]:
         jobs = ", ".join(f"{number:,} {rule}" for rule, number in plan.jobs.items())
         lines.append(f"Jobs: {jobs}{_requeues(plan)}")
     lines.append(
-        f"Disk: {_size(plan.disk_bytes)} of states and weights in the end; "
-        f"{_size(plan.bytes_there)} are there, {_size(plan.bytes_free)} are free"
+        f"Disk: {size_text(plan.disk_bytes)} of states and weights in the end; "
+        f"{size_text(plan.bytes_there)} are there, {size_text(plan.bytes_free)} are free"
     )
     if plan.disk_bytes - plan.bytes_there > plan.bytes_free:
         lines.append("The disk is too small for it.")
@@ -157,11 +157,3 @@ def _requeues(plan: StudyPlan) -> str:
     of_known = " (as far as speeds are known)" if plan.unknown else ""
     limit = duration(plan.seconds_per_job)
     return f"; on the cluster {plan.requeues:,} requeues, a job working for {limit}{of_known}"
-
-
-def _size(number: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:,.3g} TB"

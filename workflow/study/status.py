@@ -272,6 +272,17 @@ def _progress(path: Path, config: RunConfig) -> tuple[ProgressFile | None, float
     return (found if is_this else None), max(0.0, silent_s)
 
 
+def is_training(directory: Path) -> bool:
+    """Whether a process trains in a run's folder now, of whatever settings."""
+    content = _json(directory / "state" / FILE)
+    try:
+        found = validated(ProgressFile, content)
+        silent_s = max(0.0, time.time() - (directory / "state" / FILE).stat().st_mtime)
+    except (ConfigError, OSError):
+        return False
+    return found.status == "running" and _is_alive(found, silent_s)
+
+
 def _is_alive(progress: ProgressFile, silent_s: float) -> bool:
     """Whether the process that said so still trains."""
     if progress.host == socket.gethostname():

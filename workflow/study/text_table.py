@@ -86,6 +86,15 @@ def as_json(content: Any) -> str:
     return json.dumps(_finite(content), indent=1, allow_nan=False)
 
 
+def size_text(number: float) -> str:
+    """A number of bytes for reading."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:,.3g} TB"
+
+
 def _shortened(name: str, length: int) -> str:
     """A name with its middle left out: of a run, the seed and the dataset say which it is."""
     if len(name) <= length:
