@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[2]
             "data_mirror: Snakemake makes the number 123 of 123, and strips quotes; "
             "type 'data_mirror=!!str 123', or write data_mirror=./123",
         ),
+        ("notify=3", "notify: Snakemake makes the number 3 of 3, and strips quotes"),
         ("data_dir=[a]", "data_dir: expected text, found '[a]'"),
         ("data_dir={a: b}", "data_dir: expected text, found '{a: b}'"),
         (

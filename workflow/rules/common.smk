@@ -12,6 +12,7 @@ from model.data.published import PUBLISHED
 from model.run_tables import written_by
 from study import registry
 from study.head.guard import guard
+from study.notify import Notifier
 from study.plan_guard import retraining
 from study.planning.content import StudyData
 from study.planning.data import check_data
@@ -40,15 +41,25 @@ def objection(jobs):
 
 # One head per study, which ends by itself when it is told to; `snakemake` typed again goes on.
 HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger, objection)
+NOTIFIER = Notifier(STUDY, Path("results"))
 
 
 onstart:
     HEAD.jobs_start(is_local=workflow.local_exec)
+    if workflow.is_main_process:  # not in each job's own Snakemake
+        NOTIFIER.start()
+
+
+onsuccess:
+    if workflow.is_main_process:
+        NOTIFIER.end(is_success=True)
 
 
 onerror:
     HEAD.jobs_end()  # which exits where a signal was the reason
     write_partial()
+    if workflow.is_main_process:
+        NOTIFIER.end(is_success=False)
 
 
 # In the environment, not a parameter: fetching once with a mirror and once without retrains nothing.

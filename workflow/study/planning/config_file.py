@@ -163,6 +163,7 @@ class ConfigFile:
     variants: dict[str, VariantEntry]
     ablations: dict[str, AblationEntry]
     studies: dict[str, StudyEntry]
+    notify: Annotated[str, Field(min_length=1)] | None = None
     retrain: Truth = False  # finished runs are trained again: said on the command line
     retrain_limit_hours: Annotated[float, Field(ge=0)] = 1.0
 
