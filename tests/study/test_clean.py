@@ -183,4 +183,4 @@ def test_it_asks(
             assert clean(tmp_path) == 0
             assert path.exists() == stays
     os.close(leader)
-    assert "deleted: 1 things, 1 kB" in capsys.readouterr().err
+    assert "deleted: 1 thing, 1 kB" in capsys.readouterr().err

@@ -20,8 +20,8 @@ from study.text_table import Column, as_json, print_parts, size_text
 COLUMNS = (
     Column("what"),
     Column("size", is_number=True),
-    Column("hours of training", is_number=True),
-    Column("why"),
+    Column("hours of training", is_number=True, leaves=2),
+    Column("why", leaves=1),
 )
 
 
@@ -74,4 +74,5 @@ def _is_confirmed(found: Sequence[Leftover]) -> bool:
 def _total(found: Sequence[Leftover]) -> str:
     hours = sum(leftover.hours for leftover in found)
     trained = f", with {hours:.2f} hours of training" if hours else ""
-    return f"{len(found)} things, {size_text(sum(x.size_bytes for x in found))}{trained}"
+    things = "1 thing" if len(found) == 1 else f"{len(found)} things"
+    return f"{things}, {size_text(sum(x.size_bytes for x in found))}{trained}"
