@@ -89,14 +89,18 @@ class RunConfig:
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def difference(self, settings: Mapping[str, Any]) -> str | None:
-        """The first setting by which a trajectory with `settings` is another one, in words.
+        """The first of `differences`; None if it is the same trajectory."""
+        return next(iter(self.differences(settings)), None)
+
+    def differences(self, settings: Mapping[str, Any]) -> list[str]:
+        """The settings by which a trajectory with `settings` is another one, each in words.
 
         A setting that was not there yet counts as today's default: options are added so that their
         default is what the code did before.  What is left to the data is no setting.
         """
-        for section in ("model", "train"):
+        found = []
+        for section, now in (("model", self.settings["model"]), ("train", self.settings["train"])):
             config, recorded = getattr(self, section), settings[section]
-            now = self.settings[section]
             for field in dataclasses.fields(config):
                 name = field.name
                 if name == "iterations" or not field.metadata.get("affects_result", True):
@@ -104,8 +108,8 @@ class RunConfig:
                 if now[name] is None and field.metadata.get("from_data"):
                     continue
                 if name in recorded and recorded[name] != now[name]:
-                    return f"{section}.{name} was {recorded[name]} and is {now[name]}"
-        return None
+                    found.append(f"{section}.{name} was {recorded[name]} and is {now[name]}")
+        return found
 
     def _digest(self, without: tuple[str, ...]) -> str:
         content = {

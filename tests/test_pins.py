@@ -27,6 +27,8 @@ FIRST_PARTY = {
 COUNT_PARAMETERS = {  # no rule runs them; they need torch
     FIRST_PARTY["study"] / "models.py",
     FIRST_PARTY["study"] / "planning" / "models.py",
+    FIRST_PARTY["study"] / "plan_probe.py",
+    FIRST_PARTY["study"] / "commands" / "plan.py",
 }
 # Imports whose distribution has another name.
 DISTRIBUTIONS = {"PIL": "pillow", "pywt": "pywavelets", "sklearn": "scikit-learn", "yaml": "pyyaml"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOR_USERS = ("status", "show", "compare", "partial", "retrain")
+FOR_USERS = ("plan", "status", "show", "compare", "doctor", "clean", "partial", "retrain")
 FOR_RULES = ("collect", "ablation", "figures", "document")
 
 

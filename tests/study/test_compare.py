@@ -41,6 +41,8 @@ def test_two_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["settings"] == {"variant": ["x1", "x2"], "seed": [0, 1], "model.blocks": [1, 2]}
     assert found["results"]["test NLL"] == pytest.approx([4.0, 3.9])
     assert found["results"]["unit of NLL"] == ["bits/dim"] * 2
+    assert [curve[-1][0] for curve in found["curves"]] == [2000, 2000]
+    assert found["curves"][1][-1][1] == pytest.approx(3.9, abs=0.1)  # bits per dimension, too
     (difference,) = found["differences"]
     dims = 16 * 16 * 3 * log(2)
     pairs = (nll(tmp_path, "patches/x2/seed1") - nll(tmp_path, "patches/x1/seed0")) / dims

@@ -187,7 +187,7 @@ def test_show_names_a_damaged_table(
     if (file, damage) == ("resolutions.md", "truncated"):
         pytest.skip("half a text is a text")
     DAMAGES[damage](path)
-    arguments = ["show", "--results", str(results), "--study", "tiny", "--table", path.stem]
+    arguments = ["show", "--results", str(results), "--study", "tiny", path.stem]
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1

@@ -1,28 +1,173 @@
-"""What `study show` prints."""
+"""What `study show` prints: tables, and runs."""
 
+import io
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from examples import tiny_run
+from rich.console import Console
+from rich.text import Text
 from written_results import write_ablation, write_output, write_run, write_tables
 
+from model.config import ModelConfig
+from model.training.history import TABLE as HISTORY
 from study.__main__ import main
+from study.curve import drawn, mean_curve, read_curves
+
+Capture = pytest.CaptureFixture[str]
 
 
-def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def show(*arguments: str) -> str:
-        code = main(["show", "--results", str(tmp_path), *arguments])
-        output = capsys.readouterr()
-        return output.out if code == 0 else output.err
+def show(tmp_path: Path, capsys: Capture, *arguments: str) -> str:
+    """What the command prints, or says is wrong, in one line."""
+    code = main(["show", "--results", str(tmp_path), *arguments])
+    output = capsys.readouterr()
+    assert code == 0 or output.err.count("\n") == 1
+    return output.out if code == 0 else output.err
 
-    assert "there is none yet" in show()
+
+def shown(tmp_path: Path, capsys: Capture, *arguments: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(show(tmp_path, capsys, "--json", *arguments))
+    return found
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Runs of two datasets, which have different units."""
+    write_run(tmp_path / "fake", "digits", "x1", 0, nll=80.0)
+    write_run(tmp_path / "fake", "digits", "x1", 1, nll=79.0)
+    write_run(tmp_path / "fake", "digits", "x2", 0, nll=81.0, blocks=2)
+    write_run(tmp_path / "fake", "patches", "x1", 0, nll=4.0)
+    write_tables(tmp_path / "fake")
+    return tmp_path
+
+
+def test_show(tmp_path: Path, capsys: Capture) -> None:
+    assert "there is none yet" in show(tmp_path, capsys)
     write_run(tmp_path / "fake")
     write_tables(tmp_path / "fake")
-    assert "80.0000" in show()
-    assert "no table 'sharing'" in show("--table", "sharing")
-    assert "timings, segments" in show("--table", "sharing")
-    assert "wall_seconds" in show("--table", "timings")
+    assert "80.0000" in show(tmp_path, capsys)
+    assert "no table 'sharing'" in show(tmp_path, capsys, "sharing")
+    assert "timings, segments" in show(tmp_path, capsys, "sharing")
+    assert "did you mean 'runs'?" in show(tmp_path, capsys, "rusn")
+    assert "wall_seconds" in show(tmp_path, capsys, "timings")
     write_ablation(tmp_path / "fake", {"digits": ["vdvae"]})
-    assert "sharing.parquet is missing" in show("--table", "sharing")
+    assert "sharing.parquet is missing" in show(tmp_path, capsys, "sharing")
     assert write_output(tmp_path / "fake") == 0
-    assert "| digits" in show("--study", "fake", "--table", "sharing")
-    assert "other has no tables; there are fake" in show("--study", "other")
+    assert "| digits" in show(tmp_path, capsys, "sharing", "--study", "fake")
+    assert "other has no tables; there are fake" in show(tmp_path, capsys, "--study", "other")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--where dataset=digits --sort nll", ["79.0", "80.0", "81.0"]),
+        ("--sort nll --reverse", ["81.0", "80.0", "79.0", "4.0"]),
+        ("--where nll<80.5 --where nll>=79.5", ["80.0"]),
+        ("--where variant=x1,x9 --where seed!=0", ["79.0"]),
+        ("--where blocks=2", ["81.0"]),
+        ("--sort variant,nll --where unit!=bits/dim", ["79.0", "80.0", "81.0"]),
+    ],
+)
+def test_filters_and_order(
+    results: Path, capsys: Capture, options: str, expected: list[str]
+) -> None:
+    """`nll` is in each dataset's own unit."""
+    arguments = ["runs", *options.split(), "--columns", "nll"]
+    _, *lines = show(results, capsys, *arguments).splitlines()
+    assert [f"{float(line):.1f}" for line in lines] == expected
+    assert [f"{row['nll']:.1f}" for row in shown(results, capsys, *arguments)] == expected
+
+
+def test_columns_and_rows_for_programs(results: Path, capsys: Capture) -> None:
+    found = shown(results, capsys, "runs", "--columns", "variant,seed", "--where", "dataset=digits")
+    assert found[1] == {"variant": "x1", "seed": 1}
+    every = shown(results, capsys, "runs")
+    assert every[0]["betas"] == [0.9, 0.9]
+    assert every[0]["likelihood_size"] is None
+    assert shown(results, capsys, "segments")[0]["started"] == "2026-01-01T00:00:00+00:00"
+    assert "no row meets" in show(results, capsys, "runs", "--where", "seed=7")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sort", "nl"], "no column 'nl'; did you mean 'nll'?"),
+        (["--columns", "dataset,sede"], "no column 'sede'; did you mean 'seed'?"),
+        (["--where", "dataset"], "'dataset' is no condition: write COLUMN=VALUE"),
+        (["--where", "dataset<3"], "the column holds no numbers: use = or !="),
+        (["--where", "seed=one"], "'one' is no number"),
+    ],
+)
+def test_mistakes_are_one_line(
+    results: Path, capsys: Capture, options: list[str], message: str
+) -> None:
+    assert message in show(results, capsys, "runs", *options)
+
+
+def test_a_run(results: Path, capsys: Capture) -> None:
+    text = show(results, capsys, "digits/x2/seed0")
+    assert text.startswith("digits/x2/seed0: finished after 2,000 steps")
+    assert "model.blocks" in text
+    assert "81.0000" in text
+    assert "0 to 100" in text  # the first of its segments
+    (run,) = shown(results, capsys, "digits/x2/seed0")
+    assert run["settings"]["model"]["blocks"] == 2
+    assert [segment["last_step"] for segment in run["segments"]] == [100, 2000]
+    assert run["curves"]["valid"][-1][0] == 2000
+    assert run["curves"]["train"][-1][1] - run["curves"]["valid"][-1][1] == pytest.approx(1)
+    both = shown(results, capsys, "digits/x1")
+    assert [found["run"] for found in both] == ["digits/x1/seed0", "digits/x1/seed1"]
+    assert "no run digits/x9 in" in show(results, capsys, "digits/x9")
+
+
+def test_a_run_in_training(tmp_path: Path, capsys: Capture) -> None:
+    config = tiny_run()
+    directory = tmp_path / "fake/runs/digits/x1/seed0"
+    directory.mkdir(parents=True)
+    (directory / "config.yaml").write_text(config.dump())
+    assert "digits/x1/seed0: not trained yet" in show(tmp_path, capsys, "digits/x1/seed0")
+    row = dict.fromkeys(HISTORY.schema.names, 1.0)
+    row |= {"step": 4, "split": "train", "weights": "raw", "nll_nats": 50.5, "skipped_updates": 0}
+    HISTORY.write(HISTORY.of_rows([row]), directory / "state/history.parquet")
+    (run,) = shown(tmp_path, capsys, "digits/x1/seed0")
+    assert run["curves"] == {"train": [[4, 50.5]]}
+    assert run["results"] == {}
+
+
+def test_curves_are_in_the_dataset_s_unit(results: Path) -> None:
+    history = results / "fake/runs/patches/x1/seed0/history.parquet"
+    run = json.loads((history.parent / "train.json").read_text())
+    model = ModelConfig(**{**run["settings"]["model"], "fourier_exponents": (5, 6)})
+    assert read_curves(history, model)["valid"][-1][1] == pytest.approx(4.0, abs=0.1)
+
+
+def test_a_drawing_shows_what_there_is() -> None:
+    curve = [(step, 10 + 100 / step) for step in range(1, 101)]
+    text = drawn(
+        {"x1": curve, "x2": [(s, v + 1) for s, v in curve]}, "nats", 80, with_colours=False
+    )
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "(nats)" in lines[0]
+    assert any("x1" in line for line in lines[-2:])
+    assert any("x2" in line for line in lines[-2:])
+    # Half of the curve is below 12: the few high values at its start are left out.
+    assert float(lines[1].split("|")[0].replace(",", "")) < 40
+    assert drawn({"x1": [(1, float("nan"))]}, "nats", 80, with_colours=False) == ""
+    assert mean_curve([[(1, 2.0), (2, 4.0)], [(2, 6.0)]]) == [(2, 5.0)]
+
+
+def test_a_terminal_of_80_columns_gets_the_drawing(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80, _environ={})
+    for module in ("study.show_run", "study.text_table"):
+        monkeypatch.setattr(f"{module}.Console", lambda **_: console)
+    assert main(["show", "--results", str(results), "digits/x2/seed0"]) == 0
+    lines = Text.from_ansi(screen.getvalue()).plain.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("> (step)" in line for line in lines)
+    assert not any(line.startswith("valid ") for line in lines)  # the numbers of a pipe

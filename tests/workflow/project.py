@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +49,29 @@ class Project:
         lines = output.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
         counts = {rule: int(count) for rule, count in (line.split() for line in lines if line)}
         return {rule: n for rule, n in counts.items() if rule not in ("all", "total")}
+
+    def study(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """`study ARGUMENTS`, as a user types it."""
+        return subprocess.run(
+            [sys.executable, "-m", "study", *arguments],
+            cwd=self.directory,
+            env={**os.environ, "PYTHONPATH": f"{self.directory}:{self.directory / 'workflow'}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @contextmanager
+    def edited(self, path: str, old: str, new: str) -> Iterator[None]:
+        """An edit that is taken back at the end, with the file's time."""
+        file = self.directory / path
+        before, times = file.read_text(), file.stat()
+        self.edit(path, old, new)
+        try:
+            yield
+        finally:
+            file.write_text(before)
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace a text that must be there once."""

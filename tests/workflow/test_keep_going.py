@@ -6,6 +6,9 @@ from project import Project
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
+NOTIFY = """'echo "$STUDY_EVENT $STUDY_RUN $STUDY_MESSAGE" >> told'"""
+
+
 def test_a_failed_run_costs_only_the_ablations_that_use_it(project: Project) -> None:
     """Two ablations that share a variant; the training of another one fails."""
     project.edit(
@@ -22,6 +25,7 @@ def test_a_failed_run_costs_only_the_ablations_that_use_it(project: Project) -> 
         "    probe: {num_samples: 20, temperatures: [0.5, 1.0]}\n"
         "  tiny: #",
     )
+    project.edit("config.yaml", "\nnotify: null\n", f"\nnotify: {NOTIFY}\n")
     broken = project.directory / "results/two/runs/digits/single-resolution/seed0"
     broken.mkdir(parents=True)
     (broken / "state").write_text("no folder")  # the training cannot keep its state
@@ -42,9 +46,17 @@ def test_a_failed_run_costs_only_the_ablations_that_use_it(project: Project) -> 
     assert (partial / "runs.parquet").is_file()
     assert (partial / "resolutions.pdf").is_file()
 
+    told = (project.directory / "told").read_text().splitlines()
+    assert told[0].startswith("failed digits/single-resolution/seed0 two: digits/single-")
+    assert "state" in told[0]  # the reason: which file it could not write
+    assert [line.split()[0] for line in told] == ["failed", "error"]
+    assert "1 failed" in told[1]
+
     (broken / "state").unlink()
     result = project.snakemake("--quiet", "rules", study="two")
     assert result.returncode == 0, result.stdout + result.stderr
     assert (results / "tables/resolutions.md").is_file()
     assert not partial.exists()
+    told = (project.directory / "told").read_text().splitlines()
+    assert [line.split()[0] for line in told] == ["failed", "error", "finished"]
     assert project.planned(study="two") == {}

@@ -1,8 +1,6 @@
 """The whole pipeline from nothing, and what a second command does and does not do again."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -10,19 +8,6 @@ import pytest
 from project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-@contextmanager
-def edited(project: Project, path: str, old: str, new: str) -> Iterator[None]:
-    """An edit that is taken back at the end, with the file's time."""
-    file = project.directory / path
-    before, times = file.read_text(), file.stat()
-    project.edit(path, old, new)
-    try:
-        yield
-    finally:
-        file.write_text(before)
-        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def test_tables_and_figures_are_all_there(finished: Project) -> None:
@@ -81,7 +66,7 @@ def test_the_same_command_again_has_nothing_to_do(finished: Project) -> None:
 
 def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished: Project) -> None:
     old, new = "r5: {model: {repeats: 5}}", "r5: {model: {repeats: 4}}"
-    with edited(finished, "config.yaml", old, new):
+    with finished.edited("config.yaml", old, new):
         assert finished.planned() == {
             "configure": 2,
             "train": 2,
@@ -96,7 +81,7 @@ def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished:
 def test_a_removed_ablation_leaves_the_figures_of_the_study(finished: Project) -> None:
     """No input is newer then: which ablations there are is a parameter."""
     old = "ablations: [weight-sharing, state-norm, resolutions, fourier-features]\n    model: {wid"
-    with edited(finished, "config.yaml", old, old.replace(", fourier-features", "")):
+    with finished.edited("config.yaml", old, old.replace(", fourier-features", "")):
         planned = finished.planned()
         assert planned["figures"] == 1
         assert "train" not in planned
@@ -115,7 +100,7 @@ def test_a_removed_ablation_leaves_the_figures_of_the_study(finished: Project) -
     ],
 )
 def test_a_comment_retrains_nothing(finished: Project, path: str, old: str) -> None:
-    with edited(finished, path, old, f"# a comment\n{old}"):
+    with finished.edited(path, old, f"# a comment\n{old}"):
         assert finished.planned() == {}
 
 
@@ -178,7 +163,7 @@ def test_a_command_runs_by_hand_as_its_rule_runs_it(finished: Project) -> None:
     import sys
 
     result = subprocess.run(
-        [sys.executable, "-m", "study", "show", "--table", "weight-sharing"],
+        [sys.executable, "-m", "study", "show", "weight-sharing"],
         cwd=finished.directory,
         env={**os.environ, "PYTHONPATH": "workflow:."},
         capture_output=True,

@@ -12,6 +12,8 @@ from model.data.published import PUBLISHED
 from model.run_tables import written_by
 from study import registry
 from study.head.guard import guard
+from study.notify import Notifier
+from study.plan_guard import retraining
 from study.planning.content import StudyData
 from study.planning.data import check_data
 from study.planning.shorter import check_not_shorter
@@ -29,17 +31,35 @@ try:
 except ConfigError as error:
     sys.exit(config_error(error))
 
+
+def objection(jobs):
+    """Why the command should not start its jobs, in a line: finished work would be done again."""
+    trained = [job for rule, job in jobs if rule == "train"]
+    runs = [Run(job["dataset"], job["variant"], int(job["seed"])) for job in trained]
+    return retraining(STUDY, DATA, Path("results"), runs)
+
+
 # One head per study, which ends by itself when it is told to; `snakemake` typed again goes on.
-HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger)
+HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger, objection)
+NOTIFIER = Notifier(STUDY, Path("results"))
 
 
 onstart:
     HEAD.jobs_start(is_local=workflow.local_exec)
+    if workflow.is_main_process:  # not in each job's own Snakemake
+        NOTIFIER.start()
+
+
+onsuccess:
+    if workflow.is_main_process:
+        NOTIFIER.end(is_success=True)
 
 
 onerror:
     HEAD.jobs_end()  # which exits where a signal was the reason
     write_partial()
+    if workflow.is_main_process:
+        NOTIFIER.end(is_success=False)
 
 
 # In the environment, not a parameter: fetching once with a mirror and once without retrains nothing.

@@ -14,6 +14,7 @@ import pandas as pd
 from model.table import ResultError
 from study.collecting.run_result import RunResult
 from study.comparing.statistics import interval_95
+from study.curve import Curve, mean_curve, read_curves
 from study.unit import in_unit
 
 Values = dict[str, list[Any]]  # by name, one for each side
@@ -65,12 +66,25 @@ def find_sides(results: Path, study: str | None, names: Sequence[str]) -> list[S
 
 def find_side(results: Path, study: str | None, name: str) -> Side:
     """The runs of `DATASET/VARIANT[/seedN]`, or of a run's folder; raises ResultError."""
-    if (Path(name) / "train.json").is_file():
-        return Side(name, [RunResult.read(Path(name).absolute())])
+    side = Side(name, [RunResult.read(path) for path in run_dirs(results, study, name)])
+    if len({json.dumps({**run.training.settings, "seed": 0}) for run in side.runs}) > 1:
+        raise ResultError(f"{name}: its seeds were trained with different settings; name one")
+    return side
+
+
+def run_dirs(
+    results: Path, study: str | None, name: str, file: str = "train.json"
+) -> Sequence[Path]:
+    """The folders of `DATASET/VARIANT[/seedN]` that have a file, or a folder named itself.
+
+    Raises ResultError if there is none, or if several studies have one.
+    """
+    if (Path(name) / file).is_file():
+        return [Path(name).absolute()]
     studies = f"{study or '*'}/runs"
-    found = sorted(results.glob(f"{studies}/{name}/train.json"))
+    found = sorted(results.glob(f"{studies}/{name}/{file}"))
     found = found or sorted(
-        (path for path in results.glob(f"{studies}/{name}/seed*/train.json")),
+        (path for path in results.glob(f"{studies}/{name}/seed*/{file}")),
         key=lambda path: (len(path.parent.name), path),  # seed2 before seed10
     )
     found = [path for path in found if path.parent.name.removeprefix("seed").isdecimal()]
@@ -79,23 +93,21 @@ def find_side(results: Path, study: str | None, name: str) -> Side:
         raise ResultError(f"{name} is in {', '.join(of_studies)}: name one with --study")
     if not found:
         known = {
-            "/".join(path.parts[-4:-2]) for path in results.glob(f"{studies}/*/*/seed*/train.json")
+            "/".join(path.parts[-4:-2]) for path in results.glob(f"{studies}/*/*/seed*/{file}")
         }
+        kind = "trained run" if file == "train.json" else "run"
         raise ResultError(
-            f"no trained run {name} in {results / (study or '')}; there are "
+            f"no {kind} {name} in {results / (study or '')}; there are "
             f"{', '.join(sorted(known)) or 'none'}"
         )
-    side = Side(name, [RunResult.read(path.parent) for path in found])
-    if len({json.dumps({**run.training.settings, "seed": 0}) for run in side.runs}) > 1:
-        raise ResultError(f"{name}: its seeds were trained with different settings; name one")
-    return side
+    return [path.parent for path in found]
 
 
 def settings(sides: Sequence[Side]) -> Values:
     """The settings in which the sides differ, as they were trained."""
-    flat = [_flat(side.runs[0].training.settings) for side in sides]
-    names = dict.fromkeys(name for values in flat for name in values)
-    table = {name: [values.get(name) for values in flat] for name in names}
+    of_sides = [flat(side.runs[0].training.settings) for side in sides]
+    names = dict.fromkeys(name for values in of_sides for name in values)
+    table = {name: [values.get(name) for values in of_sides] for name in names}
     return {name: values for name, values in table.items() if any(v != values[0] for v in values)}
 
 
@@ -125,6 +137,15 @@ def results(sides: Sequence[Side]) -> Values:
             for side in sides
         ],
     }
+
+
+def curve(side: Side) -> Curve:
+    """The NLL of the validation images while training, the mean over seeds."""
+    found = [
+        read_curves(run.directory / "history.parquet", side.model).get("valid", [])
+        for run in side.runs
+    ]
+    return mean_curve(found)
 
 
 def difference(baseline: Side, side: Side) -> Difference:
@@ -176,12 +197,12 @@ def _in_unit(side: Side, nats: float) -> float:
     return in_unit(nats, side.model.unit, side.model.likelihood_dims)
 
 
-def _flat(values: dict[str, Any], place: str = "") -> dict[str, Any]:
+def flat(values: dict[str, Any], place: str = "") -> dict[str, Any]:
     """Nested settings by their paths: model.width."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{place}{name}.")
+            found |= flat(value, f"{place}{name}.")
         else:
-            flat[f"{place}{name}"] = value
-    return flat
+            found[f"{place}{name}"] = value
+    return found

@@ -1,15 +1,15 @@
 """`study compare` for reading, and as JSON."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
-from math import isfinite
-from typing import Any
 
+from rich.console import Console
 from tabulate import tabulate
 
 from model.table import ResultError
-from study.compare import Difference, Side, Values, difference, results, settings
+from study.compare import Difference, Side, Values, curve, difference, results, settings
+from study.curve import drawn
+from study.text_table import as_json
 
 
 def text_of(sides: Sequence[Side]) -> str:
@@ -20,8 +20,9 @@ def text_of(sides: Sequence[Side]) -> str:
         _table("setting", differing, names) if differing else "All settings are the same.",
         _table("result", results(sides), names),
         *(_in_words(sides[0], side) for side in sides[1:]),
+        _curves(sides),
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def json_of(sides: Sequence[Side]) -> str:
@@ -37,12 +38,23 @@ def json_of(sides: Sequence[Side]) -> str:
         "settings": settings(sides),
         "results": results(sides),
         "differences": found,
+        "curves": [curve(side) for side in sides],
     }
-    return json.dumps(_finite(content), indent=1)
+    return as_json(content)
+
+
+def _curves(sides: Sequence[Side]) -> str:
+    """The validation curves, on a terminal; those of one unit, which the first side has."""
+    console, unit = Console(), sides[0].model.unit
+    if not console.is_terminal:
+        return ""
+    curves = {side.name: curve(side) for side in sides if side.model.unit == unit}
+    with_colours = not console.no_color
+    return drawn(curves, f"valid, {unit}", console.width, with_colours=with_colours)
 
 
 def _table(heading: str, values: Values, names: Sequence[str]) -> str:
-    rows = [[name, *map(_cell, row)] for name, row in values.items()]
+    rows = [[name, *map(cell, row)] for name, row in values.items()]
     headings = [heading, *names]
     return tabulate(rows, headings, tablefmt="simple", disable_numparse=True)
 
@@ -70,16 +82,8 @@ def _over_seeds(found: Difference) -> str:
     )
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A result for reading."""
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() and abs(value) >= 100 else f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _finite(value: Any) -> Any:
-    """With null for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _finite(content) for key, content in value.items()}
-    if isinstance(value, list):
-        return [_finite(content) for content in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

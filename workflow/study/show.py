@@ -1,12 +1,15 @@
-"""Tables of a study for a terminal."""
+"""Tables of a study for a terminal, a pipe or a program."""
 
+from collections.abc import Sequence
 from pathlib import Path
-
-from tabulate import tabulate
+from typing import Any
 
 from model.files import AGAIN
 from model.table import ResultError, read_file, read_parquet
+from model.validation import nearest
 from study.registry import ABLATION_OUTPUTS, STUDY_TABLES, outputs_of
+from study.table_query import chosen, filtered, ordered
+from study.text_table import Column, as_json, print_parts
 
 # What the overview shows of the many columns of runs, and under which heading.
 _OVERVIEW = {
@@ -46,24 +49,60 @@ def table_names(study_dir: Path) -> list[str]:
     ]
 
 
-def text_of(study_dir: Path, name: str) -> str:
-    """A table for reading: its Markdown, else its columns as they are; raises ResultError."""
+def show_table(
+    study_dir: Path,
+    name: str,
+    *,
+    where: Sequence[str] = (),
+    sort: Sequence[str] = (),
+    reverse: bool = False,
+    columns: Sequence[str] = (),
+    json: bool = False,
+) -> None:
+    """Print a table: as it is written for reading, or what is asked of it; raises ResultError."""
     known = table_names(study_dir)
     if name not in known:
-        raise ResultError(f"no table {name!r} in {study_dir}; there are {', '.join(known)}")
+        raise ResultError(
+            f"no table {name!r} in {study_dir}{nearest(name, known)}; there are {', '.join(known)}"
+        )
     markdown = study_dir / "tables" / f"{name}.md"
-    if markdown.exists():
+    if markdown.exists() and not (where or sort or reverse or columns or json):
         try:
-            return read_file(markdown).decode()
+            print(read_file(markdown).decode(), end="")
         except UnicodeDecodeError as error:
             raise ResultError(f"{markdown}: {error}; {AGAIN}") from None
-    table = read_parquet(markdown.with_suffix(".parquet"), _OVERVIEW if name == "runs" else None)
-    headings = _OVERVIEW if name == "runs" else {c: c for c in table.column_names}
-    columns = {heading: map(_cell, table[c].to_pylist()) for c, heading in headings.items()}
-    return tabulate(columns, headers="keys", tablefmt="simple", disable_numparse=True) + "\n"
+        return
+    frame = read_parquet(markdown.with_suffix(".parquet")).to_pandas()
+    frame = filtered(frame, where)
+    if sort:
+        frame = ordered(frame, sort, reverse=reverse)
+    elif reverse:
+        frame = frame[::-1]
+    headings = {}
+    if columns:
+        frame = chosen(frame, columns)
+    elif name == "runs" and not json:
+        if missing := [column for column in _OVERVIEW if column not in frame]:
+            path = markdown.with_suffix(".parquet")
+            raise ResultError(f"{path}: column {missing[0]} is missing; {AGAIN}")
+        frame, headings = frame[[*_OVERVIEW]], _OVERVIEW
+    if json:
+        print(as_json(frame.astype(object).where(frame.notna(), None).to_dict("records")))
+        return
+    # Where a terminal is narrow, those that were not asked for leave from the right.
+    described = [
+        Column(
+            headings.get(column, str(column)),
+            is_number=frame[column].dtype.kind in "if",
+            leaves=None if columns or number < 2 else number,
+        )
+        for number, column in enumerate(frame.columns)
+    ]
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    print_parts([(described, rows)] if rows else ["no row meets the conditions"])
 
 
-def _cell(value: object) -> str:
+def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

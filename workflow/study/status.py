@@ -8,7 +8,7 @@ import re
 import socket
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from model.training.state_files import state_files
 from model.validation import ConfigError, validated
 from model.yaml_file import load_yaml
 from study.head.lock import Head
+from study.ledger import ledger_jobs
 from study.planning.study import Run, Study
 
 State = Literal["running", "failed", "stopped", "outdated", "diverged", "waiting", "done"]
@@ -271,6 +272,17 @@ def _progress(path: Path, config: RunConfig) -> tuple[ProgressFile | None, float
     return (found if is_this else None), max(0.0, silent_s)
 
 
+def is_training(directory: Path) -> bool:
+    """Whether a process trains in a run's folder now, of whatever settings."""
+    content = _json(directory / "state" / FILE)
+    try:
+        found = validated(ProgressFile, content)
+        silent_s = max(0.0, time.time() - (directory / "state" / FILE).stat().st_mtime)
+    except (ConfigError, OSError):
+        return False
+    return found.status == "running" and _is_alive(found, silent_s)
+
+
 def _is_alive(progress: ProgressFile, silent_s: float) -> bool:
     """Whether the process that said so still trains."""
     if progress.host == socket.gethostname():
@@ -309,23 +321,9 @@ def _living_head(lock: Path) -> str | None:
 
 
 def _cluster_jobs(project: Path) -> set[str]:
-    """The jobs that the executor has in the cluster: of each, the ledger's last line counts."""
-    jobs: dict[str, str | None] = {}
-    for path in project.glob(".snakemake/submitit/*/ledger.jsonl"):
-        for entry in _lines(path):
-            is_there = "job_id" in entry and not entry.get("cancelled")
-            jobs[f"{path.parent.name} {entry.get('key')}"] = entry["job_id"] if is_there else None
-    return {job for job in jobs.values() if job is not None}
-
-
-def _lines(path: Path) -> Iterable[dict[str, Any]]:
-    for line in path.read_text(errors="replace").splitlines():
-        try:
-            content = json.loads(line)
-        except ValueError:
-            continue  # the line that is being written
-        if isinstance(content, dict):
-            yield content
+    """The jobs that the executor has in its clusters."""
+    ledgers = project.glob(".snakemake/submitit/*/ledger.jsonl")
+    return {job for ledger in ledgers for job in ledger_jobs(ledger)}
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -9,11 +9,11 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from tabulate import tabulate
 
 from model.table import ResultError
 from model.training.progress_file import duration
 from study.status import RunStatus, StudyStatus
+from study.text_table import Column, fitted, plain
 
 COLOURS = {
     "running": "cyan",
@@ -43,8 +43,6 @@ COLUMNS: tuple[_Column, ...] = (
     ("job", lambda run: run.job_id or "", False, 1),
     ("requeues", lambda run: str(run.requeues) if run.job_id else "", True, 1),
 )
-GAP = 2  # between two columns
-LEAST = 12  # characters of a run's name
 
 
 def print_status(found: Sequence[StudyStatus], *, show_all: bool) -> None:
@@ -129,41 +127,19 @@ def _on_terminal(found: Sequence[StudyStatus], width: int, *, show_all: bool) ->
 
 def _table(runs: Sequence[RunStatus], width: int) -> Table:
     """The columns that a terminal has room for; the names of runs give way last."""
-    texts = {heading: [text(run) for run in runs] for heading, text, _, _ in COLUMNS}
-    widths = {heading: max(map(len, [heading, *column])) for heading, column in texts.items()}
-    columns = list(COLUMNS)
-
-    def room_for_names() -> int:
-        others = [widths[heading] + GAP for heading, *_ in columns if heading != "run"]
-        return width - sum(others)
-
-    for leaving in (3, 2, 1, 0):
-        if room_for_names() < widths["run"]:
-            columns = [column for column in columns if column[3] != leaving]
-    texts["run"] = [_shortened(name, max(LEAST, room_for_names())) for name in texts["run"]]
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for heading, _, is_number, _ in columns:
-        table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
-    for i, run in enumerate(runs):
-        cells = [texts[heading][i] for heading, *_ in columns]
-        table.add_row(*cells, style=COLOURS[run.state])
-    return table
+    return fitted(*_cells(runs), width, [COLOURS[run.state] for run in runs])
 
 
-def _shortened(name: str, length: int) -> str:
-    """A run's name with its middle left out: the seed and the dataset say which it is."""
-    if len(name) <= length:
-        return name
-    end = (length - 1) // 2
-    return f"{name[: length - 1 - end]}…{name[-end:]}"
+def _cells(runs: Sequence[RunStatus]) -> tuple[list[Column], list[list[str]]]:
+    columns = [Column(heading, is_number, leaves) for heading, _, is_number, leaves in COLUMNS]
+    return columns, [[text(run) for _, text, _, _ in COLUMNS] for run in runs]
 
 
 def _plain(found: Sequence[StudyStatus]) -> str:
     if len(found) != 1:
         return "\n".join(_several(found))
     (status,) = found
-    rows = [[text(run) or "-" for _, text, _, _ in COLUMNS] for run in status.runs]
-    table = tabulate(rows, [c[0] for c in COLUMNS], tablefmt="plain", disable_numparse=True)
+    table = plain(*_cells(status.runs))
     lines = [summary(status), _head(status), table, *_reasons(status.runs), _other_lengths(status)]
     return "\n".join(filter(None, lines))
 

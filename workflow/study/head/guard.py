@@ -8,7 +8,8 @@ Snakemake takes its lock in a command that writes, and in nothing else: there ou
 | its `lock`, `lock_warn_only` (of a dry run) | take our lock, or look only |
 | its `locked`, `cleanup_locks` | clear what a killed head left |
 | its `_lockfile`, if there | know which of its lock files are whose |
-| `Workflow.exec_mode`, `local_exec` | tell a head from a job, and where its jobs run |
+| `Workflow.exec_mode`, `local_exec`, `touch` | tell a head from a job, and where its jobs run |
+| `Workflow.dag.needrun_jobs`, their `rule.name` and `wildcards` | know what is about to be made |
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,12 +26,23 @@ from study.head import orphans
 from study.head.lock import Head, HeadLives, HeadLock
 from study.head.stop import Stop
 
+Job = tuple[str, dict[str, str]]  # its rule, and its wildcards
 USED = ("lock", "lock_warn_only", "locked", "cleanup_locks")
 _ORIGINALS: dict[str, Any] = {}  # a Snakefile may be read twice in a process
 
 
-def guard(workflow: Any, study: str, persistence: ModuleType, logger: logging.Logger) -> Stop:
-    """Have this Snakemake hold a lock on the study while it works, unless it runs a job of it."""
+def guard(
+    workflow: Any,
+    study: str,
+    persistence: ModuleType,
+    logger: logging.Logger,
+    objection: Callable[[list[Job]], str | None],
+) -> Stop:
+    """Have this Snakemake hold a lock on the study while it works, unless it runs a job of it.
+
+    `objection` gets the jobs to come and gives a line if they should not: it ends the command, and
+    is a note in a dry run.
+    """
     stop = Stop(logger)
     if workflow.exec_mode.name != "DEFAULT":
         return stop
@@ -48,6 +60,8 @@ def guard(workflow: Any, study: str, persistence: ModuleType, logger: logging.Lo
 
     @contextlib.contextmanager
     def lock(self: Any) -> Iterator[None]:
+        if not workflow.touch and (reason := objection(_jobs_to_come(workflow))):
+            sys.exit(f"error: {reason}")
         mine = HeadLock(Path(".snakemake/heads").resolve(), study)
         try:
             before = mine.take(on_loss=_stop_loser)
@@ -67,11 +81,18 @@ def guard(workflow: Any, study: str, persistence: ModuleType, logger: logging.Lo
 
     @contextlib.contextmanager
     def lock_warn_only(self: Any) -> Iterator[None]:
+        if reason := objection(_jobs_to_come(workflow)):
+            print(f"note: {reason}", file=sys.stderr)
         yield  # a dry run reads only, beside whoever works
 
     persistence_class.lock = lock
     persistence_class.lock_warn_only = lock_warn_only
     return stop
+
+
+def _jobs_to_come(workflow: Any) -> list[Job]:
+    jobs = workflow.dag.needrun_jobs()
+    return [(job.rule.name, dict(job.wildcards.items())) for job in jobs]
 
 
 def _clear(persistence: Any, mine: HeadLock, before: Head | None) -> None:

@@ -14,17 +14,22 @@ def mark_children(lock: Path) -> None:
     os.environ[MARK] = str(lock)
 
 
+def find_orphans(lock: Path) -> list[psutil.Process]:
+    """The processes with this mark, but for this one and those that started it."""
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    return [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get(MARK) == str(lock) and process.pid not in own
+    ]
+
+
 def end_orphans(lock: Path) -> tuple[int, list[int]]:
     """Ask those with this mark to save and end; how many, and the numbers of those that did not.
 
     Only while the lock is held and before a job is started: any process with its mark is an orphan.
     """
-    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    orphans = [
-        process
-        for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get(MARK) == str(lock) and process.pid not in own
-    ]
+    orphans = find_orphans(lock)
     for process in orphans:
         try:
             process.terminate()

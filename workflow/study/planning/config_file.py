@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from model.config import EvaluateConfig, ModelConfig, ProbeConfig, TrainConfig
 from model.data.images_config import ImagesConfig
@@ -37,6 +37,12 @@ def _without_repetition(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _truth(value: Any) -> Any:
+    """`--config retrain=yes`: Snakemake takes yes for text, unlike YAML."""
+    return {"yes": True, "no": False}[value] if value in ("yes", "no") else value
+
+
+Truth = Annotated[bool, BeforeValidator(_truth)]
 Names = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_without_repetition)]
 
 
@@ -157,12 +163,20 @@ class ConfigFile:
     variants: dict[str, VariantEntry]
     ablations: dict[str, AblationEntry]
     studies: dict[str, StudyEntry]
+    notify: Annotated[str, Field(min_length=1)] | None = None
+    retrain: Truth = False  # finished runs are trained again: said on the command line
+    retrain_limit_hours: Annotated[float, Field(ge=0)] = 1.0
 
     @classmethod
-    def load(cls, path: Path, study: str) -> "ConfigFile":
-        """Read a config.yaml for one of its studies; raises ConfigError, one line."""
+    def load(cls, path: Path, study: str | None = None) -> "ConfigFile":
+        """Read a config.yaml for one of its studies (None: the one that it names).
+
+        Raises ConfigError, one line.
+        """
         content = load_yaml(path)
-        return validated(cls, content | {"study": study} if isinstance(content, dict) else content)
+        if study is not None and isinstance(content, dict):
+            content = content | {"study": study}
+        return validated(cls, content)
 
     def __post_init__(self) -> None:
         for section in ("datasets", "variants", "ablations", "studies"):

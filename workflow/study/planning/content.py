@@ -33,7 +33,7 @@ class StudyData:
         if info is not None and own in (None, info.raw_sha256):
             return info.dataset_sha256
         if info is None:
-            recorded = _record(self.runs / dataset / variant / f"seed{seed}")
+            recorded = record_of(self.runs / dataset / variant / f"seed{seed}") or {}
             if recorded.get("raw_sha256") == own:
                 return recorded.get("dataset_sha256")
         return f"of {own}"  # once preprocessed, they have a digest of what came of them
@@ -52,8 +52,9 @@ class StudyData:
             return found
         if info := self._info(dataset):
             return info.raw_sha256
-        records = map(_record, self.runs.glob(f"{dataset}/*/seed*"))
-        return next((record["raw_sha256"] for record in records if "raw_sha256" in record), None)
+        records = map(record_of, self.runs.glob(f"{dataset}/*/seed*"))
+        known = (record["raw_sha256"] for record in records if record and "raw_sha256" in record)
+        return next(known, None)
 
     def _info(self, dataset: str) -> DatasetInfo | None:
         try:
@@ -75,10 +76,12 @@ def _info_of(data_dir: str, dataset: str, version: tuple[int, ...]) -> DatasetIn
 _own_files_sha256 = cache(own_files_sha256)  # asked for each run
 
 
-def _record(run_dir: Path) -> dict[str, Any]:
-    """What a run recorded of its training; nothing if it is not trained or damaged."""
+def record_of(run_dir: Path) -> dict[str, Any] | None:
+    """What a run recorded of its training, nothing if that is damaged; None: it has not ended."""
     try:
         found = json.loads((run_dir / "train.json").read_bytes())
-    except (OSError, ValueError):
+    except OSError:
+        return None
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

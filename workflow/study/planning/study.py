@@ -1,7 +1,7 @@
 """What a study consists of: its ablations, its runs, and each run's resolved config."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,11 @@ class Study:
         return cls._of_file(validated(ConfigFile, config))
 
     @classmethod
-    def load(cls, path: Path, name: str) -> "Study":
-        """A study of a config.yaml, all of which is checked; raises ConfigError, one line."""
+    def load(cls, path: Path, name: str | None = None) -> "Study":
+        """A study of a config.yaml (None: the one that it names), all of which is checked.
+
+        Raises ConfigError, one line.
+        """
         try:
             return cls._of_file(ConfigFile.load(path, name))
         except ConfigError as error:
@@ -65,6 +68,12 @@ class Study:
             study.check()
         check_unused(file, {pair for study in studies.values() for pair in study.pairs})
         return studies[file.study]
+
+    def of_length(self, iterations: int) -> "Study":
+        """The study as `snakemake --config iterations=N` makes it; raises ConfigError."""
+        if iterations < 1:
+            raise ConfigError(f"must be at least 1, not {iterations}", place="iterations")
+        return Study(replace(self.file, iterations=iterations), self.name)
 
     def check(self) -> None:
         """Raise ConfigError, one line, unless every config of the study can be built."""

@@ -1,0 +1,1 @@
+"""One module per command of `study`: its docstring is what `--help` says of it."""

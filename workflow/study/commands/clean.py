@@ -1,0 +1,78 @@
+"""What no table of a study needs, and its size; deletes it if that is confirmed.
+
+Resume states of other settings or data, runs that the study does not have any more or that were set
+aside, and downloaded or preprocessed data of datasets that no study uses.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from study.clean import KINDS, Leftover, leftovers, remove
+from study.planning.content import StudyData
+from study.planning.own_images import own_images
+from study.planning.study import Study
+from study.text_table import Column, as_json, print_parts, size_text
+
+COLUMNS = (
+    Column("what"),
+    Column("size", is_number=True),
+    Column("hours of training", is_number=True, leaves=2),
+    Column("why", leaves=1),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", nargs="?", help="default: the one that config.yaml names")
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="default: all")
+    parser.add_argument("--yes", action="store_true", help="delete without asking")
+    parser.add_argument("--json", action="store_true", help="the list for programs")
+    parser.add_argument("--data-dir", metavar="DIR", help="as in snakemake --config data_dir=DIR")
+    parser.add_argument(
+        "--config", type=Path, default=Path("config.yaml"), metavar="FILE", help="%(default)s"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="%(default)s"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    study = Study.load(args.config, args.study)
+    data_dir = os.path.normpath(os.path.expanduser(args.data_dir or study.file.data_dir))
+    data = StudyData(data_dir, args.results / study.name / "runs", own_images(study))
+    found = [entry for entry in leftovers(study, data, args.results) if entry.kind in args.only]
+    if args.json:
+        print(as_json([{**dataclasses.asdict(x), "path": str(x.path)} for x in found]))
+    else:
+        _print(found)
+    if found and (args.yes or (not args.json and _is_confirmed(found))):
+        remove(found, study, args.results.absolute().parent)
+        print(f"deleted: {_total(found)}", file=sys.stderr)
+
+
+def _print(found: Sequence[Leftover]) -> None:
+    if not found:
+        print("nothing to delete: all there is belongs to the study")
+        return
+    rows = [
+        [str(x.path), size_text(x.size_bytes), f"{x.hours:.2f}" if x.hours else "", x.reason]
+        for x in found
+    ]
+    print_parts([(COLUMNS, rows), "", f"In all: {_total(found)}"])
+
+
+def _is_confirmed(found: Sequence[Leftover]) -> bool:
+    if not sys.stdin.isatty():
+        print("nothing is deleted: --yes does, without asking")
+        return False
+    return input(f"Delete {_total(found)}? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _total(found: Sequence[Leftover]) -> str:
+    hours = sum(leftover.hours for leftover in found)
+    trained = f", with {hours:.2f} hours of training" if hours else ""
+    things = "1 thing" if len(found) == 1 else f"{len(found)} things"
+    return f"{things}, {size_text(sum(x.size_bytes for x in found))}{trained}"

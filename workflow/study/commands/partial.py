@@ -1,0 +1,24 @@
+"""Write tables and figures of the runs that have finished so far into results/STUDY/partial."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from study.partial import write_partial_tables
+from study.planning.study import Study
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--study", required=True)
+    parser.add_argument("--config", type=Path, default=Path("config.yaml"))
+    parser.add_argument("--results", type=Path, default=Path("results"))
+
+
+def run(args: argparse.Namespace) -> None:
+    study = Study.load(args.config, args.study)
+    directory = write_partial_tables(study, args.results, _skip)
+    print(f"tables and figures of what has finished are in {directory}")
+
+
+def _skip(line: str) -> None:
+    print(f"study: skipped {' '.join(line.split())}", file=sys.stderr)

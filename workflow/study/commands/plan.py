@@ -1,0 +1,77 @@
+"""What snakemake would do with each run of a study, why, and what it takes.
+
+Says how many runs are done, which are trained for the first time or again and because of which
+setting, the hours, the jobs and the disk space. Nothing is changed, and nothing started.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from study.plan import plan_runs
+from study.plan_cost import cost
+from study.plan_pace import Paces, key_of
+from study.plan_probe import probe
+from study.plan_text import json_of, print_plan
+from study.planning.content import StudyData
+from study.planning.models import count_parameters
+from study.planning.own_images import own_images
+from study.planning.study import Study
+from study.profile import Profile
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", nargs="?", help="default: the one that config.yaml names")
+    parser.add_argument(
+        "--probe", action="store_true", help="do a few iterations of each model of unknown speed"
+    )
+    parser.add_argument("--json", action="store_true", help="all that is known, for programs")
+    parser.add_argument(
+        "--iterations", type=int, metavar="N", help="as in snakemake --config iterations=N"
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="as in snakemake --config data_dir=DIR")
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="DIR",
+        help="where a job's time limit stands; default: slurm, if it is there",
+    )
+    parser.add_argument(
+        "--config", type=Path, default=Path("config.yaml"), metavar="FILE", help="%(default)s"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="%(default)s"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    study = Study.load(args.config, args.study)
+    if args.iterations is not None:
+        study = study.of_length(args.iterations)
+    data_dir = os.path.normpath(os.path.expanduser(args.data_dir or study.file.data_dir))
+    data = StudyData(data_dir, args.results / study.name / "runs", own_images(study))
+    runs = plan_runs(study, data, args.results)
+    paces = Paces(args.results)
+    if args.probe:
+        _probe(study, paces)
+    directory = args.profile or Path("slurm")
+    seconds_per_job = None
+    if args.profile is not None or (directory / "config.yaml").is_file():
+        seconds_per_job = Profile.load(directory).seconds_per_job("train")
+    plan = cost(study, runs, paces, args.results, count_parameters, seconds_per_job)
+    if args.json:
+        print(json_of(plan))
+    else:
+        print_plan(plan)
+
+
+def _probe(study: Study, paces: Paces) -> None:
+    for run in study.runs:
+        config = study.run_config(run)
+        if run.seed == 0 and paces.of(config) is None:
+            print(f"trying {run.dataset}/{run.variant}", file=sys.stderr, flush=True)
+            try:
+                paces.add(key_of(config.settings), probe(config))
+            except (RuntimeError, MemoryError) as error:  # of PyTorch: it does not fit
+                print(f"  {str(error).splitlines()[0]}", file=sys.stderr)
