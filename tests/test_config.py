@@ -104,6 +104,7 @@ def test_defaults_are_those_that_results_were_made_with() -> None:
         "fourier_exponents": (5, 6),
         "pooling": "average",
         "gradient_checkpointing": False,
+        "kl_warmup_iterations": 0,
         "gpus": 1,
     }
 
