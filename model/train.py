@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         if run.train.gpus > 1 and not is_rank:
             return launch(run.train.gpus, "model.train", arguments or sys.argv[1:])
         device = torch.device(options.device)
-        ranks = Ranks.join(device, run.train.gpus) if is_rank else Ranks()
+        ranks = Ranks.join(device, run.train.gpus, stop) if is_rank else Ranks()
         exit_code = train_or_resume(run, options, device, ranks, stop)
         ranks.leave()
     except (ConfigError, DataError, OwnershipLost, OSError) as error:
