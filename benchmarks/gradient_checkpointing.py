@@ -22,7 +22,7 @@ from tabulate import tabulate
 from model.config import ModelConfig
 from model.network.hvae import HVAE
 from model.randomness import Purpose, image_generators, make_generator
-from model.training.provenance import describe, peak_memory_bytes
+from model.training.provenance import peak_memory_bytes
 from study.planning.study import Run, Study
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
@@ -141,7 +141,8 @@ def main() -> None:
     ]  # fmt: skip
     headings = ["model", "step (ms)", "with (ms)", "ratio", "memory (MB)", "with (MB)", "ratio"]
     alignment = ["left"] + ["right"] * 6
-    print(f"{describe(torch.device(options.device))}\n")
+    is_gpu = options.device != "cpu"
+    print(f"{torch.cuda.get_device_name() if is_gpu else 'CPU'}, PyTorch {torch.__version__}\n")
     print(tabulate(rows, headings, "pipe", disable_numparse=True, colalign=alignment))
 
 

@@ -255,6 +255,8 @@ class TrainConfig:
     """of AdamW"""
     warmup_iterations: Annotated[int, Between(0, 1_000_000_000)]
     """iterations in which the learning rate rises linearly; then it stays"""
+    kl_warmup_iterations: Annotated[int, Between(0, 1_000_000_000)] = 0
+    """iterations in which the weight of the rate in the loss rises linearly to 1 (warmup.py)"""
     ema_rate: Annotated[float, Between(0, 1, without_high=True)]
     """of the averaged weights; warmed up as min(ema_rate, (1 + n) / (10 + n)) after n updates"""
     # The norms are of the gradient of the loss in nats per image (bernoulli) or nats per dimension

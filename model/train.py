@@ -19,6 +19,7 @@ from model.config import ConfigError
 from model.data.batches import TrainingBatches, held_out_images
 from model.data.dataset_info import load_info
 from model.data.sources import DataError
+from model.memory import keep_freed_memory
 from model.network.families import build_model
 from model.run_config import RunConfig
 from model.training.checkpoints import Checkpoints, OwnershipLost
@@ -85,6 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.ranks:
         end_with_launcher(options.ranks)
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     is_rank = options.ranks is not None  # WORLD_SIZE may be there for other reasons
     is_first = not is_rank or os.environ.get("RANK", "0") == "0"
     logging.basicConfig(
@@ -97,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         if run.train.gpus > 1 and not is_rank:
             return launch(run.train.gpus, "model.train", arguments or sys.argv[1:])
         device = torch.device(options.device)
-        ranks = Ranks.join(device, run.train.gpus) if is_rank else Ranks()
+        ranks = Ranks.join(device, run.train.gpus, stop) if is_rank else Ranks()
         exit_code = train_or_resume(run, options, device, ranks, stop)
         ranks.leave()
     except (ConfigError, DataError, OwnershipLost, OSError) as error:

@@ -27,6 +27,7 @@ LAYERS = {
     "limits": {"validation"},
     "yaml_file": {"validation"},
     "files": set(),
+    "memory": set(),
     "randomness": set(),
     "run_tables": set(),
     "table": {"files"},
@@ -34,8 +35,8 @@ LAYERS = {
     "data": {"config", "files", "randomness", "run_config", "validation"},
     # Any family of models can be trained: the interface is all that is known of one.
     "training": BASE | {"data", "network.generative_model"},
-    "measurement": BASE | {"run_tables", "data", "network"},
-    "train": {"config", "data", "network", "run_config", "training"},
+    "measurement": BASE | {"run_tables", "data", "memory", "network"},
+    "train": {"config", "data", "memory", "network", "run_config", "training"},
     "evaluate": MEASURING_COMMAND,
     "probe": MEASURING_COMMAND,
     "sample": MEASURING_COMMAND,

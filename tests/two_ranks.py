@@ -20,6 +20,7 @@ from model.network.families import build_model
 from model.network.generative_model import GenerativeModel
 from model.run_config import RunConfig
 from model.training.ranks import Ranks
+from model.training.stop import StopFlag
 
 
 def short_run(options: dict[str, Any]) -> RunConfig:
@@ -40,7 +41,7 @@ def weights_of(options: dict[str, Any], ranks: Ranks) -> dict[str, Tensor]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    ranks = Ranks.join(torch.device("cpu"), 2)
+    ranks = Ranks.join(torch.device("cpu"), 2, StopFlag())
     weights = {name: weights_of(options, ranks) for name, options in OPTIONS.items()}
     if ranks.is_writer:
         torch.save(weights, sys.argv[1])

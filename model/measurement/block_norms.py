@@ -116,6 +116,7 @@ class _NormHooks:
     prior_step: list[Tensor] = field(default_factory=list)
     latent_step: list[Tensor] = field(default_factory=list)
     handles: list[RemovableHandle] = field(default_factory=list)
+    wrapped: list[TopDownBlock] = field(default_factory=list)
 
     def watch_bottom_up(self, block: nn.Module) -> None:
         self.handles += [
@@ -126,24 +127,30 @@ class _NormHooks:
         ]
 
     def watch_top_down(self, block: TopDownBlock) -> None:
-        prior_features: list[Tensor] = []
+        cell = block.cell
 
-        def after_prior(_module: nn.Module, _inputs: object, out: Tensor) -> None:
-            prior_features[:] = [out[:, 2 * block.zdim :]]  # no channels in cells without them
-            self.prior_step.append(_norm(prior_features[0]))
+        def measured_cell(x: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
+            # The block itself adds both in one convolution.
+            projected = block.z_projection(z)
+            features = block.features(hidden)
+            self.prior_step.append(_norm(features))
+            self.latent_step.append(_norm(projected + features if features.shape[1] else projected))
+            return cell(x, hidden, z)
 
-        def after_projection(_module: nn.Module, _inputs: object, projected: Tensor) -> None:
-            features = prior_features.pop()
-            self.latent_step.append(_norm(features + projected if features.shape[1] else projected))
-
+        vars(block)["cell"] = measured_cell  # before the class's, until it is removed
+        self.wrapped.append(block)
         self.handles += [
             block.register_forward_pre_hook(_input_norm(self.top_down_in)),
-            block.prior.register_forward_hook(after_prior),
-            block.z_projection.register_forward_hook(after_projection),
             block.register_forward_hook(
                 lambda _block, _inputs, out: self.top_down_out.append(_norm(out[0]))
             ),
         ]
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+        for block in self.wrapped:
+            del vars(block)["cell"]
 
 
 def _norm(x: Tensor) -> Tensor:
@@ -166,8 +173,7 @@ def _recording(model: HVAE) -> Iterator[_NormHooks]:
             hooks.watch_top_down(down)
         yield hooks
     finally:
-        for handle in hooks.handles:
-            handle.remove()
+        hooks.remove()
 
 
 @torch.inference_mode()

@@ -13,6 +13,7 @@ from model.code_digest import code_digest
 from model.config import ConfigError
 from model.data.sources import DataError
 from model.measurement.trained import Evaluation, Probe, TrainedRun
+from model.memory import keep_freed_memory
 from model.run_tables import Command, module_of, written_by
 from model.table import ResultError
 
@@ -35,6 +36,7 @@ def load_run(options: argparse.Namespace) -> TrainedRun:
 def measure(options: argparse.Namespace, write: Callable[[], None]) -> int:
     """Measure a run and write the results; returns the exit code, prints a mistake as one line."""
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     try:
         write()
     except (ConfigError, DataError, ResultError, OSError) as error:

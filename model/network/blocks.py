@@ -1,12 +1,14 @@
-"""The blocks of both towers: bottleneck, bottom-up block, top-down block (figure 3)."""
+"""The blocks of both towers: bottleneck, bottom-up block, top-down block (figure 3).
 
-from dataclasses import dataclass
+Nothing is computed twice that two convolutions share: see `TopDownBlock.see` and `forward`.
+"""
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import conv2d, gelu
 
 from model.config import ModelConfig
+from model.network.latent import Latent
 from model.network.layout import Block
 from model.network.pooling import embed, pool
 from model.network.state_norm import normalise
@@ -31,9 +33,11 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in_width, H, W] -> [B, out_width, H, W]."""
-        for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
-            x = layer(gelu(x))
-        return x
+        return self.conv4(self.hidden(self.conv1(gelu(x))))
+
+    def hidden(self, first: Tensor) -> Tensor:
+        """What the last convolution gets, of what the first one gives; both [B, middle, H, W]."""
+        return gelu(self.conv3(gelu(self.conv2(gelu(first)))))
 
 
 class BottomUpBlock(nn.Module):
@@ -58,50 +62,6 @@ class BottomUpBlock(nn.Module):
         return x + self.residual(x)
 
 
-@dataclass(frozen=True)
-class Latent:
-    """The latent of a stochastic layer, the posterior it was drawn from, and the prior.
-
-    Both are Gaussian with a diagonal covariance; all fields are [B, zdim, H, W].
-    """
-
-    z: Tensor
-    posterior_mean: Tensor
-    posterior_log_sigma: Tensor
-    prior_mean: Tensor
-    prior_log_sigma: Tensor
-
-    def rate_nats(self) -> Tensor:
-        """KL(posterior || prior) in nats per image [B]; finite for any finite parameters."""
-        log_ratio = self.posterior_log_sigma - self.prior_log_sigma
-        variance_ratio = (2 * log_ratio).clamp(max=LARGEST).exp() * _beyond(2 * log_ratio)
-        distance = self._in_prior_sigmas(self.posterior_mean)
-        return (0.5 * (variance_ratio + distance) - 0.5 - log_ratio).sum((1, 2, 3))
-
-    def log_ratio_nats(self, noise: Tensor) -> Tensor:
-        """log p(z) - log q(z | x) in nats per image [B], for z drawn with `noise` (z's shape)."""
-        log_ratio = 0.5 * (noise.square() - self._in_prior_sigmas(self.z))
-        return (log_ratio + self.posterior_log_sigma - self.prior_log_sigma).sum((1, 2, 3))
-
-    def _in_prior_sigmas(self, x: Tensor) -> Tensor:
-        """The squared distance of x to the prior's mean, over the prior's variance."""
-        log_precision = -self.prior_log_sigma
-        distance = (x - self.prior_mean) * log_precision.clamp(max=LARGEST / 2).exp()
-        return distance.square() * _beyond(2 * log_precision)
-
-
-LARGEST = 80.0  # exp() of a float32 overflows at 88, and 0 * inf would make a NaN
-
-
-def _beyond(x: Tensor) -> Tensor:
-    """What continues exp(x), held constant above LARGEST: 1 below it, then rising towards 2.
-
-    Where exp(x) alone would be constant its gradient would be lost, and the other terms of the KL
-    would push the sigmas of posterior and prior further apart.
-    """
-    return 2 - 1 / (1 + (x - LARGEST).clamp(min=0))
-
-
 class TopDownBlock(nn.Module):
     """One stochastic layer, with the cell of VDVAE (figure 3).
 
@@ -113,13 +73,14 @@ class TopDownBlock(nn.Module):
     def __init__(self, config: ModelConfig, block: Block) -> None:
         super().__init__()
         width, zdim, resolution = config.width, config.latent_channels, block.resolution
+        self.width = width
         self.zdim = zdim
         self.resolution = resolution
         self.mixin = block.mixin
         self.pooling = config.pooling
         self.state_norm = config.state_norm
+        # The prior's last convolution gives means, log sigmas and features.
         features = width if self.has_prior_features else 0
-        self.prior_splits = (zdim, 2 * zdim)  # mean, log sigma, features
         self.posterior = Bottleneck(2 * width, 2 * zdim, config, resolution)
         self.prior = Bottleneck(width, 2 * zdim + features, config, resolution)
         self.z_projection = conv(zdim, width, 1)
@@ -136,31 +97,70 @@ class TopDownBlock(nn.Module):
             return x
         return x + embed(states[self.mixin], self.resolution // self.mixin, self.pooling)
 
-    def forward(self, x: Tensor, activation: Tensor, noise: Tensor) -> tuple[Tensor, Latent]:
+    def see(self, activated: Tensor) -> Tensor:
+        """The part of the posterior's first convolution that is of the image [B, middle, H, W].
+
+        `activated` is the GELU of a bottom-up output [B, width, H, W].  The other part is of the
+        state.  A convolution of both together gives their sum, but this part serves all repeats and
+        any number of passes.
+        """
+        first = self.posterior.conv1
+        return conv2d(activated, first.weight[:, self.width :], first.bias)
+
+    def forward(self, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Tensor, Latent]:
         """Posterior pass: the next state, and the latent that the image gave it.
 
-        The state x, the bottom-up activation and the next state are [B, width, H, W], the noise is
+        The state x and the next one are [B, width, H, W], `seen` is what `see` gave, the noise is
         [B, zdim, H, W].
         """
         # The posterior q(z | x, image), the prior p(z | x): means and log sigmas [B, zdim, H, W].
-        q_mean, q_log_sigma = self.posterior(torch.cat([x, activation], dim=1)).chunk(2, dim=1)
-        p_mean, p_log_sigma, features = self.prior(x).tensor_split(self.prior_splits, dim=1)
-        z = q_mean + q_log_sigma.exp() * noise
-        x = self.cell(x, features, z)
-        return normalise(x, self.state_norm), Latent(z, q_mean, q_log_sigma, p_mean, p_log_sigma)
-
-    def cell(self, x: Tensor, features: Tensor, z: Tensor) -> Tensor:
-        """The state after both forward Euler steps, with the latent between them (Theorem 4).
-
-        x and the prior's features are [B, width, H, W], z is [B, zdim, H, W].
-        """
-        x = x + features  # the first step, Z^(1)
-        x = x + self.z_projection(z)  # the latent
-        return x + self.residual(x)  # the second step
+        activated = gelu(x)
+        first = conv2d(activated, self.posterior.conv1.weight[:, : self.width])
+        posterior = self.posterior.conv4(self.posterior.hidden(first + seen))
+        prior, hidden = self._prior(activated)
+        latent = Latent.draw(posterior, prior, noise)
+        x = self.cell(x, hidden, latent.z)
+        return normalise(x, self.state_norm), latent
 
     def generate(self, x: Tensor, noise: Tensor, temperature: float) -> Tensor:
         """Prior pass: the next state, with a latent at `temperature` times the prior's sigma."""
-        p_mean, p_log_sigma, features = self.prior(x).tensor_split(self.prior_splits, dim=1)
+        prior, hidden = self._prior(gelu(x))
+        p_mean, p_log_sigma = prior.chunk(2, dim=1)
         z = p_mean + temperature * p_log_sigma.exp() * noise
-        x = self.cell(x, features, z)
+        x = self.cell(x, hidden, z)
         return normalise(x, self.state_norm)
+
+    def cell(self, x: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
+        """The state after both forward Euler steps, with the latent between them (Theorem 4).
+
+        x is [B, width, H, W], the latent z is [B, zdim, H, W], `hidden` is what the prior's
+        features are made of [B, middle, H, W].
+        """
+        # The first step, Z^(1), is x + features, then comes + projected latent: both are linear and
+        # added to the same state, so one convolution gives their sum.
+        (weight, bias), projection = self._last_of_prior(features=True), self.z_projection
+        assert projection.bias is not None
+        x = x + conv2d(
+            torch.cat([hidden, z], dim=1),
+            torch.cat([weight, projection.weight], dim=1),
+            bias + projection.bias,
+        )
+        return x + self.residual(x)  # the second step
+
+    def features(self, hidden: Tensor) -> Tensor:
+        """The prior's features [B, width, H, W]; no channels in cells without them."""
+        if not self.has_prior_features:
+            return hidden[:, :0]
+        return conv2d(hidden, *self._last_of_prior(features=True))
+
+    def _prior(self, activated: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log sigmas [B, 2 zdim, H, W], and what the features are made of."""
+        hidden = self.prior.hidden(self.prior.conv1(activated))
+        return conv2d(hidden, *self._last_of_prior(features=False)), hidden
+
+    def _last_of_prior(self, *, features: bool) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the prior's last convolution, for the features or for the rest."""
+        last = self.prior.conv4
+        assert last.bias is not None
+        rows = slice(2 * self.zdim, None) if features else slice(2 * self.zdim)
+        return last.weight[rows], last.bias[rows]

@@ -10,7 +10,7 @@ class NvaeBlock(TopDownBlock):
 
     has_prior_features = False
 
-    def cell(self, x: Tensor, features: Tensor, z: Tensor) -> Tensor:
+    def cell(self, x: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
         """x <- x + projected latent, x <- x + residual(x); there are no features."""
         x = x + self.z_projection(z)
         return x + self.residual(x)
@@ -21,7 +21,7 @@ class MarkovBlock(TopDownBlock):
 
     has_prior_features = False
 
-    def cell(self, x: Tensor, features: Tensor, z: Tensor) -> Tensor:
+    def cell(self, x: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
         """x <- residual(projected latent); there are no features."""
         return self.residual(self.z_projection(z))
 

@@ -1,19 +1,22 @@
 """The hierarchical VAE: bottom-up encoder, top-down decoder, likelihood (VDVAE, Child 2021)."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.functional import gelu
 
 from model.config import ModelConfig
 from model.network import fourier
-from model.network.blocks import Latent, conv
+from model.network.blocks import TopDownBlock, conv
 from model.network.cell import MarkovBlock
 from model.network.gradient_checkpointing import checkpointed
 from model.network.initial_scale import scale_decoder_block, scale_encoder, scale_posterior
+from model.network.latent import Latent
 from model.network.likelihood import Bernoulli, DiscretisedLogistics
 from model.network.residual import block_types
 from model.network.sharing import unroll
@@ -25,9 +28,13 @@ class HVAEOutput:
     """What one posterior pass gives, in nats per image (a `Bound` of generative_model.py)."""
 
     distortion_nats: Tensor  # [B], -log p(x | z)
-    rate_per_layer_nats: Tensor  # [B, stochastic depth], KL of each layer, top-down order
-    latents: Sequence[Latent]  # one per stochastic layer
+    latents: Sequence[Latent]  # one per stochastic layer, top-down order
     noise: Sequence[Tensor]  # that the latents were drawn with
+
+    @cached_property
+    def rate_per_layer_nats(self) -> Tensor:
+        """The KL of each layer [B, stochastic depth], computed where it is asked for."""
+        return torch.stack([latent.rate_nats() for latent in self.latents], dim=1)
 
     @property
     def rate_nats(self) -> Tensor:  # [B]
@@ -63,7 +70,8 @@ class BottomUp(nn.Module):
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         """Input [B, in_channels, H, W] -> the kept outputs [B, width, r, r], by their number."""
-        x = self.in_conv(x)
+        # Every convolution and pooling after this one keeps the layout, which is faster.
+        x = self.in_conv(x).contiguous(memory_format=torch.channels_last)
         activations = {0: x} if 0 in self.kept else {}
         for number, block in enumerate(self.applied_blocks, start=1):
             x = checkpointed(block, x) if self.gradient_checkpointing else block(x)
@@ -96,14 +104,27 @@ class TopDown(nn.Module):
         self.gain = nn.Parameter(torch.ones(1, config.width, 1, 1))
         self.bias = nn.Parameter(torch.zeros(1, config.width, 1, 1))
 
+    def see(self, activations: Mapping[int, Tensor]) -> list[Tensor]:
+        """What each applied block gets of the bottom-up outputs [B, middle, r, r].
+
+        It is computed once for the repeats of a block that see the same output.
+        """
+        activated = {number: gelu(activation) for number, activation in activations.items()}
+        seen: dict[tuple[TopDownBlock, int], Tensor] = {}
+        pairs = [*zip(self.applied_blocks, self.sources, strict=True)]
+        for block, source in pairs:
+            if (block, source) not in seen:
+                seen[block, source] = block.see(activated[source])
+        return [seen[pair] for pair in pairs]
+
     def forward(
-        self, activations: dict[int, Tensor], noise: Sequence[Tensor]
+        self, seen: Sequence[Tensor], noise: Sequence[Tensor]
     ) -> tuple[Tensor, list[Latent]]:
         """Posterior pass; features [B, width, H, W] and the latents in top-down order."""
         states = self.initial(noise[0].shape[0])
         latents = []
-        for block, source, eps in zip(self.applied_blocks, self.sources, noise, strict=True):
-            inputs = block.mix_in(states), activations[source], eps
+        for block, of_image, eps in zip(self.applied_blocks, seen, noise, strict=True):
+            inputs = block.mix_in(states), of_image, eps
             if self.gradient_checkpointing:
                 states[block.resolution], latent = checkpointed(block, *inputs)
             else:
@@ -125,7 +146,12 @@ class TopDown(nn.Module):
             for resolution in self.resolutions
         }
         states.update({state.shape[-1]: state for state in self.initial_states})
-        return {resolution: x.expand(num_images, -1, -1, -1) for resolution, x in states.items()}
+        return {
+            resolution: x.contiguous(memory_format=torch.channels_last).expand(
+                num_images, -1, -1, -1
+            )
+            for resolution, x in states.items()
+        }
 
     def features(self, states: dict[int, Tensor]) -> Tensor:
         """What the likelihood gets: the last state at the image's resolution, scaled."""
@@ -210,16 +236,18 @@ class HVAE(nn.Module):
                 for generator in generators
             ]
         )
-        # Contiguous, as a tensor of its own would be.
-        parts = [part.contiguous() for part in rows.split(sizes, dim=1)]
-        return [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
+        parts = zip(rows.split(sizes, dim=1), shapes, strict=True)
+        return [
+            part.view(-1, *shape).contiguous(memory_format=torch.channels_last)
+            for part, shape in parts
+        ]
 
     def forward(self, images: Tensor, noise: Sequence[Tensor]) -> HVAEOutput:
         """Posterior pass over images uint8 [B, C, H, W], with the noise of `draw_noise`."""
         return self.posterior_pass(images, self.encode(images), noise)
 
-    def encode(self, images: Tensor) -> dict[int, Tensor]:
-        """The bottom-up activations of images; they serve any number of posterior passes."""
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """What each applied top-down block sees of images; it serves any number of passes."""
         config = self.config
         mean, std = config.pixel_mean, config.pixel_std
         assert mean is not None
@@ -228,16 +256,15 @@ class HVAE(nn.Module):
         if config.fourier != "none":
             extra = fourier.features(images, config.fourier, config.fourier_exponents)
             x = torch.cat([x, extra.to(x.dtype)], dim=1)  # [B, C + F, H, W]
-        return self.bottom_up(x)
+        return self.top_down.see(self.bottom_up(x))
 
     def posterior_pass(
-        self, images: Tensor, activations: dict[int, Tensor], noise: Sequence[Tensor]
+        self, images: Tensor, encoded: Sequence[Tensor], noise: Sequence[Tensor]
     ) -> HVAEOutput:
-        """The top-down half of `forward`, for activations that are there already."""
-        features, latents = self.top_down(activations, noise)
+        """The top-down half of `forward`, for images that are encoded already."""
+        features, latents = self.top_down(encoded, noise)
         return HVAEOutput(
             distortion_nats=self.likelihood.distortion_nats(features, images),
-            rate_per_layer_nats=torch.stack([latent.rate_nats() for latent in latents], dim=1),
             latents=latents,
             noise=noise,
         )

@@ -15,7 +15,7 @@ from model.config import ModelConfig, TrainConfig
 from model.network.generative_model import Bound
 from model.run_config import RunConfig
 from model.table import Table, column
-from model.training.learning_rate import learning_rate_at
+from model.training.warmup import learning_rate_at
 
 TABLE = Table(
     name="history",

@@ -18,11 +18,11 @@ from model.network.generative_model import GenerativeModel
 from model.randomness import Purpose, image_generators, seed_layers
 from model.training import history
 from model.training.checkpoints import Checkpoints
-from model.training.learning_rate import learning_rate_at
 from model.training.progress import ProgressReport
 from model.training.provenance import new_segment, peak_memory_bytes
 from model.training.state import Training
 from model.training.stop import StopFlag
+from model.training.warmup import kl_weight_at, learning_rate_at
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +79,19 @@ def train(
             # The loss is the mean NLL over the whole batch, since the gradients of the ranks, each
             # with its own part of the batch, are averaged.
             bound = training.replica(images, noise)
-            loss = bound.nll_nats.sum() * (ranks.size / config.batch_size / model.loss_dims)
+            kl_weight = kl_weight_at(progress.step, config)
+            weighted_nats = bound.distortion_nats + kl_weight * bound.rate_nats
+            loss = weighted_nats.sum() * (ranks.size / config.batch_size / model.loss_dims)
             optimiser.zero_grad()
             loss.backward()
             gradient_norm = float(clip_grad_norm_(model.parameters(), config.gradient_clip))
             means = (ranks.sum(history.sums(bound)) / config.batch_size).tolist()
-            del noise, bound, loss  # or they would take memory in the next forward pass
+            del (
+                noise,
+                bound,
+                weighted_nats,
+                loss,
+            )  # or they would take memory in the next forward pass
 
             # An update is skipped where the loss or its gradient is too large or not a number.
             learning_rate = learning_rate_at(progress.step, config)

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from model.config import ConfigError
 from model.network.generative_model import Bound, GenerativeModel
-from model.training.stop import STOP_SIGNALS
+from model.training.stop import STOP_SIGNALS, StopFlag
 
 RANK_VARIABLES = {
     *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE"),
@@ -38,8 +38,12 @@ class Ranks:
     size: int = 1
 
     @classmethod
-    def join(cls, device: torch.device, size: int) -> "Ranks":
-        """Meet the others, of whom torchrun's environment tells; raises ConfigError."""
+    def join(cls, device: torch.device, size: int, stop: StopFlag) -> "Ranks":
+        """Meet the others, of whom torchrun's environment tells; raises ConfigError.
+
+        A signal to stop, even one that came before, ends the process: nothing is to be saved yet,
+        and whoever sent it may have ended those who would be met.
+        """
         found = os.environ.get("WORLD_SIZE")
         if found != str(size):
             raise ConfigError(
@@ -48,7 +52,7 @@ class Ranks:
             )
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        with _signals_end_the_process():  # Python would not hear them while it waits
+        with _signals_end_the_process(stop):  # Python would not hear them while it waits
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return cls(distributed.get_rank(), distributed.get_world_size())
 
@@ -98,9 +102,11 @@ class Ranks:
 
 
 @contextmanager
-def _signals_end_the_process() -> Iterator[None]:
+def _signals_end_the_process(stop: StopFlag) -> Iterator[None]:
     """A block in which nothing is to be saved yet."""
     handlers = [signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS]
+    if stop.signal is not None:
+        sys.exit(128 + stop.signal)
     try:
         yield
     finally:

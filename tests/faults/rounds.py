@@ -81,16 +81,22 @@ class Rounds:
         return result
 
     def _until_done(self, study: FaultedStudy, result: Round) -> None:
-        """Type the command until it ends with 0; one that was left in peace has to."""
+        """Type the command until it ends with 0; one that was left in peace has to.
+
+        A cluster's job that was hit may live on without its head: it is the next command, which
+        finds it again, that tells of its failure.
+        """
         shooter = Shooter(study, self.cluster)
         kills = plan(result.seed, study.executor)
+        was_job_hit = False
         while True:
             result.commands += 1
-            was_hit = False
+            was_hit, was_job_hit = was_job_hit and self.cluster is not None, False
             with study.type() as head:
                 while kills and shooter.shoot(kills[0], head):
-                    result.kills.append(f"{kills.pop(0)}@{result.commands}")
                     was_hit = True
+                    was_job_hit |= kills[0].target != "head"
+                    result.kills.append(f"{kills.pop(0)}@{result.commands}")
                 try:
                     code = head.wait(study.executor.command_s)
                 except subprocess.TimeoutExpired:

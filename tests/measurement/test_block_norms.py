@@ -191,8 +191,13 @@ def test_a_cell_without_a_prior_step_has_no_norm_of_one(cell: str) -> None:
     model, images = example_model(cell=cell), random_images(3)
     noise = model.draw_noise([torch.Generator().manual_seed(3)] * 3)
     projected: list[np.ndarray] = []
-    for block in model.top_down.applied_blocks:
+    hooks = [
         block.z_projection.register_forward_hook(lambda _m, _i, out: projected.append(norm(out)))
+        for block in model.top_down.applied_blocks
+    ]
+    model(images, noise)
+    for hook in hooks:
+        hook.remove()
     norms = block_norms(model, images, noise)
     assert norms.prior_step.abs().max() == 0
     np.testing.assert_allclose(norms.latent_step.numpy(), np.stack(projected, axis=1), rtol=1e-6)

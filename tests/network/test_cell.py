@@ -3,6 +3,7 @@
 import pytest
 import torch
 from examples import tiny_config
+from torch.nn.functional import gelu
 
 from model.network.blocks import TopDownBlock
 from model.network.cell import TOP_DOWN_BLOCKS
@@ -19,7 +20,7 @@ def test_a_block_equals_its_equations(cell: str) -> None:
     block = top_down_block(cell)
     x, activation = torch.randn(2, 3, 8, 4, 4, dtype=torch.float64)
     noise = torch.randn(3, 2, 4, 4, dtype=torch.float64)
-    state, latent = block(x, activation, noise)
+    state, latent = block(x, block.see(gelu(activation)), noise)
 
     prior = block.prior(x)
     torch.testing.assert_close(latent.prior_mean, prior[:, :2])
@@ -38,8 +39,9 @@ def test_a_block_equals_its_equations(cell: str) -> None:
 
 def test_a_markovian_state_depends_on_the_latent_alone() -> None:
     z = torch.randn(1, 2, 4, 4, dtype=torch.float64)
-    x, other, features = torch.randn(3, 1, 8, 4, 4, dtype=torch.float64)
+    x, other = torch.randn(2, 1, 8, 4, 4, dtype=torch.float64)
+    hidden = torch.randn(1, 2, 4, 4, dtype=torch.float64)
     for cell in ("vdvae", "nvae", "markov"):
         block = top_down_block(cell)
-        states = [block.cell(state, features, z) for state in (x, other)]
+        states = [block.cell(state, hidden, z) for state in (x, other)]
         assert torch.equal(*states) == (cell == "markov")

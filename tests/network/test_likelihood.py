@@ -6,7 +6,7 @@ import torch
 from examples import RGB, tiny_config
 from scipy.stats import logistic
 
-from model.network.blocks import Latent
+from model.network.latent import Latent
 from model.network.likelihood import (
     Bernoulli,
     DiscretisedLogistics,

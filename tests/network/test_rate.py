@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.network.blocks import Latent
+from model.network.latent import Latent
 
 NAMES = ("posterior_mean", "posterior_log_sigma", "prior_mean", "prior_log_sigma")
 
@@ -76,3 +76,37 @@ def test_a_prior_that_is_far_too_narrow_is_widened(log_sigma: float) -> None:
 def test_the_rate_is_continuous_where_a_float32_ends() -> None:
     below, above = (rate_and_gradients((0.0, 40 + d, 0.0, 0.0))[0] for d in (-1e-4, 1e-4))
     assert above / below == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_gradient_that_is_written_out_is_that_of_the_value() -> None:
+    """In float64, on both sides of where an exponential is damped."""
+    shape = (2, 2, 2, 2)
+    generator = torch.Generator().manual_seed(0)
+    q_mean, p_mean = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
+    q_log_sigma, p_log_sigma = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
+    for shift in (0.0, 45.0):  # of both: a precision of e^90
+        values = [q_mean, q_log_sigma - shift, p_mean, p_log_sigma - shift]
+        weights = [3.0, -0.5]
+        assert gradients_agree(values, torch.tensor(weights, dtype=torch.float64))
+    assert gradients_agree([q_mean, q_log_sigma + 45, p_mean, p_log_sigma], torch.ones(2).double())
+
+
+def gradients_agree(values: list[Tensor], weights: Tensor) -> bool:
+    """Whether the gradients of weighted rates are those of the formula, recorded by autograd."""
+    found = [value.clone().requires_grad_() for value in values]
+    (Latent(values[0], *found).rate_nats() * weights).sum().backward()
+    recorded = [value.clone().requires_grad_() for value in values]
+    (plain_rate(*recorded) * weights).sum().backward()
+    return all(
+        torch.allclose(gradient(ours), gradient(theirs), rtol=1e-12)
+        for ours, theirs in zip(found, recorded, strict=True)
+    )
+
+
+def plain_rate(q_mean: Tensor, q_log_sigma: Tensor, p_mean: Tensor, p_log_sigma: Tensor) -> Tensor:
+    def continued_exp(x: Tensor) -> Tensor:
+        return x.clamp(max=80).exp() * (2 - 1 / (1 + (x - 80).clamp(min=0)))
+
+    log_ratio = q_log_sigma - p_log_sigma
+    distance = (q_mean - p_mean).square() * continued_exp(-2 * p_log_sigma)
+    return (0.5 * (continued_exp(2 * log_ratio) + distance - 1) - log_ratio).sum((1, 2, 3))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from examples import tiny_config
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, gelu
 
 from model.config import ConfigError
 from model.network.layout import Block
@@ -28,7 +28,7 @@ def test_the_top_down_cell_is_vdvaes_without_any_sum() -> None:
     block = top_down_type(config, Block(resolution=4))
     x, activation = torch.randn(2, 3, 8, 4, 4)
     noise = torch.randn(3, 2, 4, 4)
-    state, latent = block(x, activation, noise)
+    state, latent = block(x, block.see(gelu(activation)), noise)
     # x <- prior features; x <- projected latent; x <- residual(x)
     torch.testing.assert_close(state, block.residual(block.z_projection(latent.z)))
 

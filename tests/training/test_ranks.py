@@ -6,6 +6,7 @@ They are few here and real; tests/test_options.py compares two ranks with one fo
 import re
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -119,15 +120,19 @@ def test_a_world_of_another_size_is_one_line(
 
 @pytest.mark.slow
 def test_a_rank_that_waits_for_others_hears_sigterm(tmp_path: Path, data_dir: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     environment = {**STALE, "RANK": "0", "LOCAL_RANK": "0", "MASTER_PORT": port}
     del environment["TORCHELASTIC_USE_AGENT_STORE"]
     process = Process(run_dir(tmp_path, run_on(2)), data_dir, "--ranks", **environment)
     wait_until(lambda: listens(int(port)))
     process.send_signal(signal.SIGTERM)
     assert process.end()[0] == -signal.SIGTERM
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return int(free.getsockname()[1])
 
 
 def listens(port: int) -> bool:
@@ -140,6 +145,24 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_rank_whose_launcher_was_gone_before_it_looked_ends(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    """It would wait for the others until the rendezvous times out, after half an hour."""
+    nobody = subprocess.Popen(["true"])
+    nobody.wait()
+    rank = Process(
+        run_dir(tmp_path, run_on(2)),
+        data_dir,
+        *("--ranks", str(nobody.pid)),
+        **{"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"},
+        **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())},
+    )
+    exit_code, _ = rank.end()
+    assert exit_code == 128 + signal.SIGTERM
 
 
 @pytest.mark.slow

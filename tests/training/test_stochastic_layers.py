@@ -40,7 +40,7 @@ def build_with_dropout(config: ModelConfig) -> HVAE:
     model = HVAE(config)
     model.bottom_up.in_conv = Noisy(model.bottom_up.in_conv)  # type: ignore[assignment]
     for block in model.top_down.blocks:
-        block.posterior = nn.Sequential(block.posterior, nn.Dropout(0.3))
+        block.posterior.conv4 = nn.Sequential(block.posterior.conv4, nn.Dropout(0.3))
     return model
 
 

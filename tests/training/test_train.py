@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from examples import RGB, tiny_run
+from options import random_images
 from safetensors.torch import load_file
 from trainings import (
     ROOT,
@@ -32,8 +33,9 @@ from trainings import (
 from model.config import ModelConfig
 from model.data.dataset_info import load_info
 from model.network.hvae import HVAE
-from model.randomness import Purpose, make_generator
+from model.randomness import Purpose, image_generators, make_generator
 from model.training.checkpoints import Checkpoints
+from model.training.warmup import kl_weight_at
 
 
 def test_results_are_as_documented(tmp_path: Path, data_dir: Path) -> None:
@@ -264,3 +266,22 @@ def test_progress_bar_on_a_terminal(tmp_path: Path, data_dir: Path) -> None:
     os.close(controller)
     assert b"12/12" in shown
     assert b"step/s" in shown
+
+
+def test_the_weight_of_the_rate_rises_with_the_steps(tmp_path: Path) -> None:
+    """A first step's gradient is that of distortion + rate / 4; the curve has the whole bound."""
+    run = tiny_run(train={"iterations": 1, "kl_warmup_iterations": 4})
+    assert [kl_weight_at(step, run.train) for step in (0, 1, 3, 9)] == [0.25, 0.5, 1.0, 1.0]
+    row = train_on_noise(run, tmp_path).curve.last_row(run.train)
+
+    model = HVAE(run.model)
+    model.initialise(make_generator(run.seed, Purpose.INITIALISATION))
+    images = random_images(run.model, run.train.batch_size, seed=0)
+    noise = model.draw_noise(
+        image_generators(run.seed, Purpose.TRAINING_NOISE, 0, images=range(len(images)))
+    )
+    bound = model(images, noise)
+    (bound.distortion_nats + bound.rate_nats / 4).mean().backward()
+    squares = [p.grad.square().sum() for p in model.parameters() if p.grad is not None]
+    assert row["gradient_norm"] == pytest.approx(float(torch.stack(squares).sum()) ** 0.5)
+    assert row["nll_nats"] == pytest.approx(float(bound.nll_nats.detach().mean()))

@@ -1,6 +1,7 @@
 """The whole pipeline from nothing, and what a second command does and does not do again."""
 
 import os
+from base64 import b64encode
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,22 @@ def test_a_number_in_a_table_comes_from_the_test_images(finished: Project) -> No
 
 def test_the_same_command_again_has_nothing_to_do(finished: Project) -> None:
     assert finished.planned() == {}
+
+
+def test_data_that_a_killed_head_left_marked_hide_nothing_that_is_to_be_done(
+    finished: Project,
+) -> None:
+    """Killed between a dataset and Snakemake's record of it: the same command did that alone."""
+    marker = b64encode(b"data/digits/dataset.json").decode()
+    incomplete = finished.directory / ".snakemake/incomplete" / marker
+    table = finished.directory / "results/tiny/tables/weight-sharing.md"
+    hidden = table.rename(table.with_suffix(".hidden"))
+    incomplete.touch()
+    try:
+        assert finished.planned() == {"comparison": 1}
+    finally:
+        incomplete.unlink()
+        hidden.rename(table)
 
 
 def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished: Project) -> None:

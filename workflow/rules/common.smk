@@ -234,7 +234,7 @@ def raw_checksums(wildcards):
     """The verified raw files of a published dataset; their time says nothing."""
     if wildcards.dataset not in PUBLISHED:
         return []
-    return ancient(f"{DATA_DIR}/raw/{wildcards.dataset}/SHA256SUMS")
+    return settled(f"{DATA_DIR}/raw/{wildcards.dataset}/SHA256SUMS")
 
 
 def own_images(wildcards):
@@ -251,7 +251,17 @@ def own_options(wildcards):
 def dataset_file(wildcards):
     """dataset.json, whose time says nothing, unless it is about to be made of other files."""
     path = f"{DATA_DIR}/{wildcards.dataset}/dataset.json"
-    return path if DATA.is_outdated(wildcards.dataset) else ancient(path)
+    return path if DATA.is_outdated(wildcards.dataset) else settled(path)
+
+
+def settled(path):
+    """A file whose time says nothing.
+
+    Once it is there, what makes it is left out: if that is to run (a killed head has left it marked as
+    incomplete, or it is forced), Snakemake forgets the jobs that need its `ancient` output, even
+    those that lack their own, and ends as if all were done.
+    """
+    return before_update(ancient(path)) if os.path.exists(path) else ancient(path)
 
 
 def dataset_content(wildcards):

@@ -1,0 +1,120 @@
+"""A whole training step: ours, that of a commit before, and openai/vdvae's, in turn.
+
+    git worktree add /tmp/before COMMIT
+    python benchmarks/step.py --before /tmp/before --reference PATH/TO/vdvae [--device cuda]
+
+Each is a process of its own that steps when it is its turn, so that what else the machine does
+meets all of them; the ratios are of neighbouring steps.  Medians and quartiles, in Markdown.  It
+takes some five minutes on a GPU, ten on two CPU cores.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median, quantiles
+
+import torch
+from tabulate import tabulate
+
+ROOT = Path(__file__).parents[1]
+STEPPER = Path(__file__).with_name("stepper.py")
+MODELS = [  # dataset, variant, images per step on a CPU, on a GPU
+    ("mnist", "x1", 32, 256),
+    ("mnist", "r10", 32, 256),
+    ("mnist", "vdvae", 32, 256),
+    ("cifar10", "x1", 16, 32),
+]
+WARM_UP = 3  # steps
+
+
+class Stepper:
+    """A process that steps when it is told to."""
+
+    def __init__(self, implementation: str, checkout: Path, arguments: list[str]) -> None:
+        # The benchmark itself is this checkout's, and so is what the reference needs of ours.
+        ours = ROOT if implementation == "reference" else checkout
+        paths = [checkout, ours, ours / "workflow"]
+        self._process = subprocess.Popen(
+            [sys.executable, STEPPER, implementation, ours / "config.yaml", *arguments],
+            env={**os.environ, "PYTHONPATH": ":".join(map(str, paths))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def step(self) -> float:
+        """Seconds of one step."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Median and quartiles."""
+    low, _, high = quantiles(values, n=4, method="inclusive")
+    return f"{median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def measured(checkouts: dict[str, Path], model: list[str], steps: int) -> dict[str, list[float]]:
+    """Seconds per step of each implementation, whose n-th steps were neighbours."""
+    steppers = {
+        name: Stepper("reference" if name == "reference" else "ours", path, model)
+        for name, path in checkouts.items()
+    }
+    try:
+        seconds: dict[str, list[float]] = {name: [] for name in steppers}
+        for number in range(WARM_UP + steps):
+            for name in sorted(steppers, reverse=bool(number % 2)):
+                seconds[name].append(steppers[name].step())
+        return {name: values[WARM_UP:] for name, values in seconds.items()}
+    finally:
+        for stepper in steppers.values():
+            stepper.end()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--before", type=Path, help="a checkout of a commit before")
+    parser.add_argument("--reference", type=Path, help="a checkout of openai/vdvae")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--only", choices=["/".join(model[:2]) for model in MODELS], nargs="+")
+    options = parser.parse_args()
+    checkouts = {"now": ROOT}
+    for name in ("before", "reference"):
+        if (path := getattr(options, name)) is not None:
+            checkouts[name] = path.resolve()
+    is_gpu = options.device != "cpu"
+    rows = []
+    for dataset, variant, on_cpu, on_gpu in MODELS:
+        if options.only and f"{dataset}/{variant}" not in options.only:
+            continue
+        batch_size = on_gpu if is_gpu else on_cpu
+        model = [dataset, variant, *map(str, (batch_size, options.device, options.threads))]
+        seconds = measured(checkouts, model, options.steps)
+        now = seconds.pop("now")
+        row = [f"{dataset} {variant}, {batch_size} images", spread([1e3 * s for s in now], 1)]
+        for others in seconds.values():
+            ratios = [other / ours for other, ours in zip(others, now, strict=True)]
+            row += [f"{1e3 * median(others):.1f}", spread(ratios, 2)]
+        rows.append(row)
+        print(*row, file=sys.stderr, flush=True)
+    names = [name for name in checkouts if name != "now"]
+    columns = [column for name in names for column in (f"{name}, ms", f"{name} / now")]
+    name = torch.cuda.get_device_name() if is_gpu else f"{options.threads} threads"
+    print(f"{name}, PyTorch {torch.__version__}, medians (quartiles) of {options.steps} steps\n")
+    print(tabulate(rows, ["model", "now, ms", *columns], "pipe"))
+
+
+if __name__ == "__main__":
+    main()

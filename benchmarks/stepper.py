@@ -1,0 +1,191 @@
+"""A process that takes training steps when it is told to; `step.py` lets several take turns.
+
+    python benchmarks/stepper.py ours|reference CONFIG DATASET VARIANT BATCH_SIZE DEVICE THREADS
+
+For each line on stdin it takes a step on random images and writes its seconds: of the whole loop,
+with noise, clipping, optimiser, averaged weights and bookkeeping.  `ours` is whatever checkout
+stands on PYTHONPATH; `reference` is openai/vdvae, whose `vae.py` stands there, trained as its
+`train.py` does.
+"""
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from model.config import ModelConfig, TrainConfig
+from model.network.families import build_model
+from model.run_config import RunConfig
+from model.training.checkpoints import Checkpoints
+from model.training.loop import train
+from model.training.ranks import Ranks
+from model.training.state import Training
+from study.planning.study import Run, Study
+
+NEVER = 10**9
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def answer_lines(device: torch.device) -> Iterator[None]:
+    """Yield for each line on stdin, and write how long what came after it took."""
+    for _ in sys.stdin:
+        wait(device)
+        started = time.perf_counter()
+        yield
+        wait(device)
+        print(time.perf_counter() - started, flush=True)
+
+
+def random_images(config: ModelConfig, batch_size: int) -> Tensor:
+    high = 2 if config.likelihood == "bernoulli" else 256
+    shape = (batch_size, config.image_channels, config.image_size, config.image_size)
+    return torch.randint(high, shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+class Batches:
+    """The same batch at each step, which waits until it is asked for."""
+
+    def __init__(self, images: Tensor, turns: Iterator[None]) -> None:
+        self.images, self.turns = images, turns
+        self.signal: int | None = None  # it is the stop flag, too
+
+    def at(self, step: int, share: range) -> Tensor:
+        if next(self.turns, self) is self:
+            sys.exit()
+        return self.images[share.start : share.stop]
+
+
+def run_ours(run: RunConfig, device: torch.device) -> None:
+    """The project's own loop, which does not know that it is measured."""
+    images = random_images(run.model, run.train.batch_size)
+    training = Training(run, "random", build_model(run.model), device, Ranks())
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder), run.identity("random"))
+        checkpoints.claim()
+        batches: Any = Batches(images, answer_lines(device))
+        train(training, batches, images, checkpoints, batches, checkpoint_minutes=NEVER)
+
+
+class Bernoulli(nn.Module):
+    """The likelihood of binary images, which openai/vdvae lacks, in place of its own."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.size = config.likelihood_size or config.image_size
+        self.out_conv = nn.Conv2d(config.width, config.image_channels, kernel_size=1)
+
+    def nll(self, features: Tensor, images: Tensor) -> Tensor:
+        logits, targets = self.out_conv(features), images.permute(0, 3, 1, 2)
+        margin = (logits.shape[-1] - self.size) // 2
+        centre = (..., *[slice(margin, margin + self.size)] * 2)
+        return binary_cross_entropy_with_logits(
+            logits[centre], targets[centre], reduction="none"
+        ).mean((1, 2, 3))
+
+
+def reference_model(config: ModelConfig) -> nn.Module:
+    """openai/vdvae's model of a config; repeats are the same module, several times."""
+    from vae import VAE  # type: ignore[import-not-found]
+
+    def entries(blocks: Any) -> str:
+        return ",".join(
+            f"{b.resolution}d{b.down}"
+            if b.down
+            else f"{b.resolution}m{b.mixin}"
+            if b.mixin
+            else f"{b.resolution}x1"
+            for b in blocks
+        )
+
+    options = SimpleNamespace(
+        **{name: getattr(config, name) for name in ("image_size", "image_channels", "width")},
+        **{name: getattr(config, name) for name in ("zdim", "num_mixtures", "no_bias_above")},
+        bottleneck_multiple=config.bottleneck_multiple,
+        custom_width_str="",
+        enc_blocks=entries(config.bottom_up),
+        dec_blocks=entries(config.top_down),
+    )
+    model: nn.Module = VAE(options)
+    for tower, blocks in (("enc_blocks", config.bottom_up), ("dec_blocks", config.top_down)):
+        half = model.encoder if tower == "enc_blocks" else model.decoder
+        modules = zip(getattr(half, tower), blocks, strict=True)
+        unrolled = [module for module, block in modules for _ in range(block.repeats)]
+        setattr(half, tower, nn.ModuleList(unrolled))
+    if config.likelihood == "bernoulli":
+        model.decoder.out_net = Bernoulli(config)
+    return model
+
+
+def run_reference(config: ModelConfig, options: TrainConfig, device: torch.device) -> None:
+    """openai/vdvae's training_step, on one process, without its communication between ranks."""
+    model = reference_model(config).to(device)
+    ema = deepcopy(without_lambdas(model))
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=options.learning_rate,
+        betas=options.betas,
+        weight_decay=options.weight_decay,
+    )
+    images = random_images(config, options.batch_size).permute(0, 2, 3, 1).contiguous()
+    targets = images.float() if config.likelihood == "bernoulli" else (images / 127.5 - 1)
+    for _ in answer_lines(device):
+        inputs = targets.to(device)
+        model.zero_grad()
+        bound = model(inputs, inputs)
+        bound["elbo"].backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), options.gradient_clip).item()
+        is_nan = bool(bound["distortion"].isnan()) or bool(bound["rate"].isnan())
+        if not is_nan and norm < NEVER:
+            optimiser.step()
+            for ours, theirs in zip(model.parameters(), ema, strict=True):
+                theirs.mul_(options.ema_rate).add_(ours.data * (1 - options.ema_rate))
+
+
+def without_lambdas(model: nn.Module) -> list[Tensor]:
+    """The averaged weights alone: its modules hold lambdas, which a copy would share."""
+    return [parameter.detach() for parameter in model.parameters()]
+
+
+def main() -> None:
+    """Step when told to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("implementation", choices=["ours", "reference"])
+    parser.add_argument("config", type=Path, help="config.yaml of the checkout")
+    parser.add_argument("dataset")
+    parser.add_argument("variant")
+    parser.add_argument("batch_size", type=int)
+    parser.add_argument("device", type=torch.device)
+    parser.add_argument("threads", type=int)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    run = Study.load(options.config, "paper").run_config(Run(options.dataset, options.variant, 0))
+    config = dict(gpus=1, batch_size=options.batch_size, iterations=NEVER, validate_every=NEVER)
+    run = dataclasses.replace(run, train=dataclasses.replace(run.train, **config))
+    if options.implementation == "ours":
+        try:  # as `model.train` does, from the commit on that has it
+            from model.memory import keep_freed_memory
+
+            keep_freed_memory()
+        except ImportError:
+            pass
+        run_ours(run, options.device)
+    else:
+        run_reference(run.model, run.train, options.device)
+
+
+if __name__ == "__main__":
+    main()
