@@ -78,17 +78,17 @@ def image_bounds(
         start = indices.stop
         batch = batch.to(device)
         encoded = model.encode(batch)
-        log_sum = torch.full((len(batch),), -torch.inf, dtype=torch.float64)
+        log_sum = torch.full((len(batch),), -torch.inf, dtype=torch.float64, device=device)
         for sample in range(config.importance_samples):
             noise = model.draw_noise(
                 image_generators(seed, Purpose.TEST_NOISE, sample, images=indices, device=device)
             )
             bound = model.posterior_pass(batch, encoded, noise)
-            log_sum = log_sum.logaddexp(bound.log_weight_nats().double().cpu())
+            log_sum = log_sum.logaddexp(bound.log_weight_nats().double())
             if sample == 0:
                 distortion = bound.distortion_nats.double().cpu()
                 rates = bound.rate_per_layer_nats.double().cpu()
-        parts.append((distortion, rates, log(config.importance_samples) - log_sum))
+        parts.append((distortion, rates, log(config.importance_samples) - log_sum.cpu()))
     return ImageBounds(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
