@@ -34,6 +34,7 @@ PERSISTENCE: type = getattr(
         (DAG, "jobs"),
         (DAG, "reason"),
         (Job, "non_derived_params"),
+        (Job, "wildcards"),
         (PERSISTENCE, "finished"),
         (Workflow, "async_run"),
         (OutputSettings, "show_failed_logs"),

@@ -216,6 +216,7 @@ def test_what_a_job_takes_along_to_the_node(tmp_path: Path, cluster: Cluster) ->
             signal_delay_s=40,
             requeue_limit=7,
             earlier_restarts=3,
+            name="train",
         )
     ]
 

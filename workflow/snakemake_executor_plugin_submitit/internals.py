@@ -9,6 +9,7 @@ submitit 1.5.4; `tests/executor/test_internals.py` checks the versions that are 
 | `DAG.needrun_jobs`, `DAG.jobs` | check resources, and find what ended without a head | 9.0 |
 | `DAG.reason(job).forced` | tell whether the user wants outputs made again | 9.0 |
 | `Job.non_derived_params` | notice that a job's parameters have changed | 9.0 |
+| `Job.wildcards` | name a job | 9.0 |
 | `Workflow.persistence.finished` | record a job that ended without a head | 9.0 |
 | `Workflow.async_run` | call that | 9.15 |
 | `Workflow.scheduler._user_kill` | see that Snakemake got SIGTERM: it waits for its jobs | 9.0 |
@@ -64,6 +65,11 @@ def is_forced(dag: Any, job: JobExecutorInterface) -> bool:
 def parameters(job: JobExecutorInterface) -> list[Any]:
     """The `params:` of a job, without those that are computed from its inputs."""
     return list(job.non_derived_params)
+
+
+def wildcards(job: JobExecutorInterface) -> list[str]:
+    """The values of a job's wildcards, in the order of its outputs' pattern."""
+    return [str(value) for value in job.wildcards]
 
 
 def record_as_finished(workflow: Any, job: JobExecutorInterface) -> None:

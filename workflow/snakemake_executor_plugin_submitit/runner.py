@@ -18,7 +18,7 @@ import psutil
 from submitit import JobEnvironment
 from submitit.helpers import DelayedSubmission
 
-from snakemake_executor_plugin_submitit import environment, internals
+from snakemake_executor_plugin_submitit import environment, internals, naming, requeues
 from snakemake_executor_plugin_submitit.ledger import holder
 
 POLL_S = 0.2
@@ -51,6 +51,7 @@ class JobRunner:
     signal_delay_s: float
     requeue_limit: int
     earlier_restarts: int = 0
+    name: str = ""
 
     def __call__(self) -> Outcome:
         """Run the command to its end, or until the job is requeued: then this does not return."""
@@ -59,6 +60,7 @@ class JobRunner:
         if threading.current_thread() is not threading.main_thread():  # submitit's cluster `debug`
             code = subprocess.run(["bash", "-c", self.command], check=False).returncode
             return Outcome("failed" if code else "done", exit_code=code)
+        naming.take_name(self.name)
         for pickle in internals.torn_pickles(JobEnvironment().paths):
             pickle.unlink(missing_ok=True)
         requeue = internals.requeue_handler()
@@ -82,7 +84,9 @@ class JobRunner:
             # A command that exits with an error after a signal was interrupted by that signal.
             if signal.SIGUSR2 in received:
                 left = self.time_limit_s - elapsed
-                if can_save or _savers() or left > self.signal_delay_s + SLURM_SIGNAL_SLACK_S:
+                is_early = left > self.signal_delay_s + SLURM_SIGNAL_SLACK_S
+                if can_save or _savers() or is_early:
+                    requeues.announce(is_early=is_early)
                     return self._requeue(requeue)
                 # Nothing would be saved: started again, it would run into the same limit.
                 received.remove(signal.SIGUSR2)

@@ -10,6 +10,7 @@ from snakemake_executor_plugin_submitit.backoff import Backoff
 from snakemake_executor_plugin_submitit.internals import LOCAL_SIGNAL_DELAY_S
 from snakemake_executor_plugin_submitit.jobs import Request
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.naming import job_name
 from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.results import Results, array_id
 from snakemake_executor_plugin_submitit.runner import JobRunner
@@ -181,6 +182,7 @@ class Submitter:
             signal_delay_s=request.parameters.get("slurm_signal_delay_s", LOCAL_SIGNAL_DELAY_S),
             requeue_limit=request.requeue_limit(self._settings.requeue_limit),
             earlier_restarts=request.restarts,
+            name=job_name(request.job),
         )
 
 
