@@ -61,6 +61,12 @@ class Head:
         return (self.directory / "log").read_text()
 
     @property
+    def noticed(self) -> int:
+        """Of how many jobs it has seen the end; its log file says so, not always its terminal."""
+        logs = self.directory.glob(".snakemake/log/*.log")
+        return sum(log.read_text().count("(Rule: job)") for log in logs)
+
+    @property
     def num_submissions(self) -> int:
         """How often it called sbatch to submit."""
         calls = self.directory / "sbatch-calls"
@@ -153,8 +159,7 @@ def detection(cluster: SlurmCluster, executor: str, others: Path) -> list[float]
             most = max(most, len(lines))
             if most == jobs:
                 ends += [now] * (jobs - len(lines) - len(ends))
-            finished = running.output.count("(Rule: job)")
-            noticed += [now] * (finished - len(noticed))
+            noticed += [now] * (running.noticed - len(noticed))
             time.sleep(0.1)
         if running.process.returncode != 0:
             raise RuntimeError(running.output)

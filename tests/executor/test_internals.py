@@ -38,6 +38,7 @@ PERSISTENCE: type = getattr(
         (PERSISTENCE, "finished"),
         (Workflow, "async_run"),
         (OutputSettings, "show_failed_logs"),
+        (OutputSettings, "verbose"),
     ],
 )
 def test_snakemake_has_it(owner: type, name: str) -> None:

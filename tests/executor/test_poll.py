@@ -18,9 +18,9 @@ from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.queue_view import QueueView
 from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.runner import Outcome
+from snakemake_executor_plugin_submitit.screen import Screen
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submitter import Submitter
-from snakemake_executor_plugin_submitit.waiting import StuckJobs
 
 
 class Broken(SnakemakeJob):
@@ -48,7 +48,7 @@ class Desk(Executor):
         self._wake = threading.Event()
         self._is_cancelled = False
         self._notices = Notices(self.warned.append)
-        self._stuck = StuckJobs()
+        self._screen = Screen(self.logger, folder, self.results.log, total=2)
         self._queue = QueueView(on_slurm=False, inform=print, notices=self._notices)
         self._submitter = Submitter(
             self.settings, self.results, self.ledger, lambda: None, print, self._notices

@@ -15,6 +15,7 @@ from snakemake_executor_plugin_submitit.slurm_answers import (
     minutes,
     queued_states,
     remembered_ending,
+    restarts,
     time_limits,
 )
 
@@ -225,3 +226,12 @@ def test_there_may_be_no_default_partition() -> None:
 )
 def test_minutes(text: str, expected: float) -> None:
     assert minutes(text) == expected
+
+
+def test_requeues_are_counted_by_id() -> None:
+    squeue = (
+        "12_3                  0                   \n33                    16                  \n"
+    )
+    assert restarts(squeue) == {"12_3": 0, "33": 16}
+    with pytest.raises(ValueError, match="unpack"):
+        restarts("12_3")  # cut off

@@ -25,7 +25,6 @@ from snakemake_executor_plugin_submitit.decision import (
     Release,
     Resubmit,
     Succession,
-    Wait,
     Warn,
     decide,
     succession,
@@ -41,10 +40,10 @@ from snakemake_executor_plugin_submitit.resources import (
     submission_parameters,
 )
 from snakemake_executor_plugin_submitit.results import Results
+from snakemake_executor_plugin_submitit.screen import Screen
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.slurm_answers import Ending
 from snakemake_executor_plugin_submitit.submitter import GivenUp, Submitter, Taken
-from snakemake_executor_plugin_submitit.waiting import StuckJobs
 
 WAIT_FILES_ON_COMMAND_LINE = 20  # of more than these, the command line names a list
 
@@ -67,7 +66,6 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._wake = threading.Event()
         self._is_cancelled = False
         self._notices = Notices(self.logger.warning)
-        self._stuck = StuckJobs()
         inform = self.logger.info
         self._queue = QueueView(on_slurm=self.on_slurm, inform=inform, notices=self._notices)
         if self.on_slurm:
@@ -78,6 +76,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             self.settings, self.results, self.ledger, array_limit, inform, self._notices
         )
         needed = internals.needed_jobs(self.dag)
+        self._screen = Screen(self.logger, home, self.results.log, len(needed))
+        if self.settings.cluster != "debug" and not internals.is_verbose(self.workflow):
+            self._screen.be_brief()
         self._default_time = slurm.DefaultTimes()
         preflight.check_jobs(needed, self.settings, self.results.folder, self._default_time)
         self._forget_what_is_done(needed)
@@ -180,16 +181,15 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         request.restarts = max(request.restarts, entry.restarts)
         request.unexplained = max(request.unexplained, entry.unexplained)
         request.previous = entry
-        outputs = ", ".join(map(str, request.job.output))
         match succession(self._earlier(request, entry)):
             case Succession.SUBMIT:
                 return False
             case Succession.ACCEPT:
-                self.logger.info(f"Job {entry.job_id} has made {outputs}.")
                 self._watch(request, entry, register=False)
+                self._screen.tell(entry.job_id, "found done")
             case Succession.ADOPT:
-                self.logger.info(f"Job {entry.job_id} is found again: {outputs}.")
                 self._watch(request, entry, register=False)
+                self._screen.tell(entry.job_id, "found again")
             case Succession.CANCEL:
                 self._cancel([entry.job_id])
             case Succession.WAIT:
@@ -217,6 +217,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         info = SubmittedJobInfo(request.job, external_jobid=entry.job_id)
         self._requests.remove(request)
         self._submitted[entry.job_id] = Submitted(request, entry, info, debug_job)
+        self._screen.watched(entry.job_id, request.job)
         # Outputs are marked as incomplete when a job starts, not when it is found again.
         self.report_job_submission(info, register_job=register)
 
@@ -261,8 +262,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 with self._notices.surviving(f"looking after job {item.entry.job_id}"):
                     if self._has_ended(item, results, is_answered=is_answered):
                         ended.append(item)
-            for message in self._stuck.messages():
-                self.logger.warning(f"submitit: {message}")
+            with self._notices.surviving("telling how jobs are"):
+                states = {job_id: self._queue.state(job_id) for job_id in self._submitted}
+                self._screen.show(states, len(self._requests))
             # A job that failed stays recorded: its successor removes its files.
             failed = [item.entry for item in ended if item.has_failed]
             self.ledger.put(
@@ -316,10 +318,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             case Release():
                 slurm.release(job_id)
             case Warn(reason):
-                self._stuck.note(job_id, item.request.job.name, reason)
-            case Wait():
-                if facts.state is not None and facts.state.state == "RUNNING":
-                    self._stuck.forget(job_id)
+                self._screen.stuck(job_id, item.request.job.name, reason)
         return False
 
     def _how_it_ended(self, item: Submitted, facts: Facts) -> HowItEnded:
@@ -337,8 +336,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._cancel([job_id])  # in case SLURM has requeued it nevertheless
         del self._submitted[job_id]
         self._requests.append(item.again(unexplained))
-        name = item.request.job.name
-        self.logger.info(f"Job {job_id} ({name}) was interrupted ({reason}); submitting it again.")
+        self._screen.tell(job_id, "interrupted and submitted again", reason)
         self._wake.set()
 
     def _fail(self, item: Submitted, reason: str) -> None:
@@ -349,6 +347,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if not (rule_logs and internals.shows_failed_logs(self.workflow)):
             lines += report.log_tail(rule_logs, self.results.log(item.entry.job_id))
         item.has_failed = True
+        self._screen.failed(item.entry.job_id)
         self.report_job_error(item.info, msg="\n        ".join(lines))
         del self._submitted[item.entry.job_id]
 
@@ -382,6 +381,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if self._is_ready:
             self._is_cancelled = True
             self._wake.set()
+            self._screen.close()
         super().shutdown()
 
     def _cancel(self, job_ids: list[str]) -> None:

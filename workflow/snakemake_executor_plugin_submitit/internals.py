@@ -13,7 +13,7 @@ submitit 1.5.4; `tests/executor/test_internals.py` checks the versions that are 
 | `Workflow.persistence.finished` | record a job that ended without a head | 9.0 |
 | `Workflow.async_run` | call that | 9.15 |
 | `Workflow.scheduler._user_kill` | see that Snakemake got SIGTERM: it waits for its jobs | 9.0 |
-| `Workflow.output_settings.show_failed_logs` | show a log only once | 9.0 |
+| `Workflow.output_settings.show_failed_logs`, `.verbose` | show a log only once; say all | 9.0 |
 | `RealExecutor.get_job_args(..., cores=)` | leave out what `RemoteExecutor` adds | 9.0 |
 | `--target-jobs` in a command line | tell the Snakemake on the node from what it runs | 9.0 |
 | `Resource '...'` in an error | find the one line that says what is wrong | 9.0 |
@@ -85,6 +85,11 @@ def is_told_to_stop(workflow: Any) -> bool:
 def shows_failed_logs(workflow: Any) -> bool:
     """Whether Snakemake prints the log of a rule that failed (`--show-failed-logs`)."""
     return bool(workflow.output_settings.show_failed_logs)
+
+
+def is_verbose(workflow: Any) -> bool:
+    """Whether Snakemake prints all it can (`--verbose`)."""
+    return bool(workflow.output_settings.verbose)
 
 
 def node_arguments(executor: RealExecutor, job: JobExecutorInterface) -> str:

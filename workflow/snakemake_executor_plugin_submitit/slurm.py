@@ -37,6 +37,18 @@ def queued_states() -> dict[str, QueuedState]:
         raise QueryError(f"squeue: its answer is cut off: {error}") from error
 
 
+def restarts() -> dict[str, int]:
+    """How often each of this user's jobs was requeued, by id; raises QueryError."""
+    answer = _ask(
+        "squeue", f"--user={os.getuid()}", "--array", "--noheader",
+        f"--Format={slurm_answers.RESTARTS_FORMAT}",
+    )  # fmt: skip
+    try:
+        return slurm_answers.restarts(answer)
+    except ValueError as error:
+        raise QueryError(f"squeue: its answer is cut off: {error}") from error
+
+
 def jobs_of_scripts(scripts: Collection[str]) -> list[str]:
     """This user's live jobs and arrays submitted with these scripts; raises QueryError."""
     answer = _ask(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 QUEUE_FORMAT = "%i|%T|%r"  # of squeue: id, state, reason
 COMMAND_FORMAT = "%F|%T|%o"  # likewise: id of the array, state, script
+RESTARTS_FORMAT = "JobArrayID:60,RestartCnt:20"  # likewise, of --Format
 ACCOUNTING_COLUMNS = "State,ExitCode,NodeList"  # of sacct
 
 ENDED = {
@@ -52,6 +53,11 @@ def queued_states(squeue: str) -> dict[str, QueuedState]:
         job_id, state, reason = line.split("|", 2)
         states[job_id.strip()] = QueuedState(state, reason)
     return states
+
+
+def restarts(squeue: str) -> dict[str, int]:
+    """How often each job was requeued, by id."""
+    return {job_id: int(count) for job_id, count in map(str.split, squeue.splitlines())}
 
 
 def jobs_of_scripts(squeue: str, scripts: Collection[str]) -> list[str]:
