@@ -254,11 +254,12 @@ class SlurmCluster:
     def _register(self) -> None:
         """Register the cluster and this user with slurmdbd, which at first knows only root."""
         commands = [["add", "cluster", "test"]]
-        if USER != "root":
-            commands += [["add", "user", USER, "account=root"]]
+        for user in {USER, self.options.user} - {"root"}:
+            commands += [["add", "user", user, "account=root"]]
         if self.options.max_submit_jobs is not None:
             limit = f"maxsubmitjobs={self.options.max_submit_jobs}"
-            commands += [["modify", "user", USER, "set", limit]]
+            commands += [["modify", "user", self.options.user, "set", limit]]
+        commands += [command.split() for command in self.options.sacctmgr]
         for command in commands:
             self._output("sacctmgr", "--immediate", *command)
 

@@ -16,6 +16,8 @@ REFUSAL = re.compile(
     r"|more processors requested|violates accounting|unable to open|no partition|unknown",
     re.I,
 )
+# A site's submit plugin (job_submit/lua) says why in its own words, and SLURM adds only this.
+SITES_OWN_WORDS = re.compile(r"; (Batch job submission|allocation) fail(ed|ure): Unspecified error")
 ARRAY = re.compile(r"invalid job array", re.I)
 # What passes, however long it takes: the controller, its network, keys or disk are away; the site
 # is in maintenance. From slurm_errno.c, and from commands that find no configuration.
@@ -89,7 +91,7 @@ def meaning(message: str) -> SubmissionError:
         return Unavailable(text)
     if ARRAY.search(text):
         return ArrayRefused(text)
-    if REFUSAL.search(text):
+    if REFUSAL.search(text) or SITES_OWN_WORDS.search(text):
         return Refused(text)
     return SubmissionError(text)
 
