@@ -104,7 +104,7 @@ def test_a_time_limit_is_outlived(tmp_path: Path) -> None:
 FEATURES = """
 rule grow:
     output: "grown.txt"
-    resources: mem_mb=lambda wildcards, attempt: 100 * attempt
+    resources: mem_mb=50
     shell: "[[ {resources.mem_mb} -ge 300 ]] && echo {resources.mem_mb} > {output}"
 rule part:
     output: "part{i}.txt"
@@ -121,7 +121,8 @@ def features(tmp_path: Path) -> Path:
 
 def test_a_retry_gets_the_resources_of_its_attempt(features: Path) -> None:
     """Not with `retries:` in the rule: the Snakemake on the node then tries again by itself."""
-    with Head(features, os.environ, *LOCAL, "--retries=2", "--", "grown.txt") as head:
+    more = ["--retries=2", "--set-resources=grow:mem_mb=100*attempt"]
+    with Head(features, os.environ, *LOCAL, *more, "--", "grown.txt") as head:
         head.succeed(timeout=100)
     assert (features / "grown.txt").read_text() == "300\n"
     assert head.output.count("Trying to restart job") == 2
