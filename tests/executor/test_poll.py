@@ -48,7 +48,7 @@ class Desk(Executor):
         self._wake = threading.Event()
         self._is_cancelled = False
         self._notices = Notices(self.warned.append)
-        self._screen = Screen(self.logger, folder, self.results.log, total=2)
+        self._screen = Screen(self.logger, folder, total=2)
         self._queue = QueueView(on_slurm=False, inform=print, notices=self._notices)
         self._submitter = Submitter(
             self.settings, self.results, self.ledger, lambda: None, print, self._notices
@@ -84,6 +84,7 @@ class Desk(Executor):
         self.ledger.put([entry])
         info = SubmittedJobInfo(job, external_jobid=job_id)
         self._submitted[job_id] = Submitted(request, entry, info)
+        self._screen.watched(job_id, job, self.results.log(job_id))
         (self.results.folder / f"{job_id}_0_result.pkl").write_bytes(
             pickle.dumps(("success", outcome))
         )

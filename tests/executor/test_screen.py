@@ -19,8 +19,8 @@ REQUEUED = QueuedState("PENDING", "BeginTime")
 @pytest.fixture
 def screen(tmp_path: Path) -> Screen:
     """With a job 7 that the cluster has."""
-    screen = Screen(logging.getLogger("test"), tmp_path, lambda job_id: tmp_path / job_id, total=9)
-    screen.watched("7", SnakemakeJob(wildcards=["mnist"]))
+    screen = Screen(logging.getLogger("test"), tmp_path, total=9)
+    screen.watched("7", SnakemakeJob(wildcards=["mnist"]), tmp_path / "7")
     return screen
 
 
@@ -50,7 +50,7 @@ def test_each_requeue_is_told_once_with_what_the_job_said_before_it(
 
 
 def test_the_table_has_the_jobs_of_the_last_poll(screen: Screen, tmp_path: Path) -> None:
-    screen.watched("8", SnakemakeJob(name="probe"))
+    screen.watched("8", SnakemakeJob(name="probe"), tmp_path / "8")
     screen.show({"7": RUNNING, "8": None}, unsubmitted=0)
     rows = read(tmp_path / NAME)
     assert [(row.job, row.state, row.name) for row in rows] == [

@@ -76,7 +76,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             self.settings, self.results, self.ledger, array_limit, inform, self._notices
         )
         needed = internals.needed_jobs(self.dag)
-        self._screen = Screen(self.logger, home, self.results.log, len(needed))
+        self._screen = Screen(self.logger, home, len(needed))
         if self.settings.cluster != "debug" and not internals.is_verbose(self.workflow):
             self._screen.be_brief()
         self._default_time = slurm.DefaultTimes()
@@ -217,7 +217,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         info = SubmittedJobInfo(request.job, external_jobid=entry.job_id)
         self._requests.remove(request)
         self._submitted[entry.job_id] = Submitted(request, entry, info, debug_job)
-        self._screen.watched(entry.job_id, request.job)
+        self._screen.watched(entry.job_id, request.job, self.results.log(entry.job_id))
         # Outputs are marked as incomplete when a job starts, not when it is found again.
         self.report_job_submission(info, register_job=register)
 

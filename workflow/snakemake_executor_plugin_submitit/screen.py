@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
@@ -22,22 +22,20 @@ FOLLOW = "python -m snakemake_executor_plugin_submitit.follow"
 class Screen:
     """Says what concerns all jobs in the terminal, and what concerns one in Snakemake's log."""
 
-    def __init__(
-        self, logger: logging.Logger, folder: Path, log_of: Callable[[str], Path], total: int
-    ) -> None:
+    def __init__(self, logger: logging.Logger, folder: Path, total: int) -> None:
         self._logger = logger
-        self._log_of = log_of
         self._total = total
         self._table = Table(folder / NAME)
         self._names: dict[str, str] = {}  # by job id, as all below
         self._rule_logs: dict[str, str] = {}
+        self._outputs: dict[str, Path] = {}
         self._running: set[str] = set()
         self._failed: set[str] = set()
         self._stuck = StuckJobs()
-        budget = Budget()
-        self._events = Events(budget)
+        self._budget = Budget()
+        self._events = Events(self._budget)
         self._summary = Summary()
-        self._terminal = Terminal(budget, self._hide_failure)
+        self._terminal = Terminal(self._budget, self._hide_failure)
 
     def be_brief(self) -> None:
         """Show no job's own lines in the terminal, if a log file has them; say which."""
@@ -45,12 +43,13 @@ class Screen:
             self._logger.info(f"Each job's own lines: {os.path.relpath(file)}")
             self._logger.info(f"What a job prints: {FOLLOW} JOB (its id or name; without: a list)")
 
-    def watched(self, job_id: str, job: JobExecutorInterface) -> None:
-        """The cluster has this job from now on."""
+    def watched(self, job_id: str, job: JobExecutorInterface, output: Path) -> None:
+        """The cluster has this job from now on; what it prints comes into `output`."""
         self._names[job_id] = job_name(job)
+        self._outputs[job_id] = output
         with contextlib.suppress(Exception):  # of Snakemake, about the rule's log
             self._rule_logs[job_id] = next(map(str, job.log), "")
-        text = f"Job {job_id} is {self._names[job_id]}; it prints to {self._log_of(job_id)}"
+        text = f"Job {job_id} is {self._names[job_id]}; it prints to {output}"
         self._logger.info(text, extra={"is_detail": True})
 
     def tell(self, job_id: str, what: str, reason: str = "", which: str = "") -> None:
@@ -74,8 +73,9 @@ class Screen:
                 self._stuck.forget(job_id)
             elif _waits(state):
                 self._running.discard(job_id)
-        for message in self._stuck.messages():
-            self._logger.warning(f"submitit: {message}")
+        if self._stuck.has_news and self._budget.take():
+            for message in self._stuck.messages():
+                self._logger.warning(f"submitit: {message}")
         self._show_events()
         done = self._terminal.done or (0, self._total)
         text = counts(states.values(), unsubmitted, done, len(self._failed))
@@ -100,13 +100,13 @@ class Screen:
             restarts = slurm.restarts()
         for job_id in job_ids:
             number = restarts.get(job_id)
-            reason = requeues.reason(report.end_of(self._log_of(job_id)), number)
+            reason = requeues.reason(report.end_of(self._outputs[job_id]), number)
             self.tell(job_id, "requeued", reason, requeues.times(number) if number else "")
 
     def _row(self, job_id: str, state: QueuedState | None) -> Row:
         text = state.state if state else "UNKNOWN"
         log = self._rule_logs.get(job_id, "")
-        return Row(job_id, text, self._names.get(job_id, ""), log, str(self._log_of(job_id)))
+        return Row(job_id, text, self._names.get(job_id, ""), log, str(self._outputs[job_id]))
 
     def _hide_failure(self, job_id: str, rule: str, reason: str) -> None:
         self.tell(job_id, "failed", reason)

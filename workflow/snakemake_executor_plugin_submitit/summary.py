@@ -1,5 +1,6 @@
 """How a head's jobs are, in one line a minute, and what happened to them, in a line for many."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -38,20 +39,24 @@ class Events:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._new: list[Event] = []
+        self._lock = threading.Lock()  # a failure is noticed in the thread of Snakemake's scheduler
 
     def add(self, event: Event) -> None:
         """Tell it with the next lines."""
-        self._new.append(event)
+        with self._lock:
+            self._new.append(event)
 
     def lines(self, *, all_of_them: bool = False) -> Iterator[str]:
         """A line for each kind of event, as many as the budget allows; the others stay."""
-        events, self._new = sorted(self._new, key=lambda event: event.kind), []
+        with self._lock:
+            events, self._new = sorted(self._new, key=lambda event: event.kind), []
         for _, group in groupby(events, key=lambda event: event.kind):
             members = list(group)
             if self._budget.take() or all_of_them:
                 yield line(members)
             else:
-                self._new += members
+                with self._lock:
+                    self._new += members
 
 
 def line(events: list[Event]) -> str:
