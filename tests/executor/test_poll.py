@@ -1,8 +1,9 @@
 """A poll of the executor without Snakemake and SLURM: each job is looked after, come what may."""
 
+import json
 import logging
-import pickle
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_job import SnakemakeJob
 
+from snakemake_executor_plugin_submitit.departing import Departing
 from snakemake_executor_plugin_submitit.executor import Executor
+from snakemake_executor_plugin_submitit.incarnation import record_file
 from snakemake_executor_plugin_submitit.jobs import Request, Submitted
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
 from snakemake_executor_plugin_submitit.notices import Notices
@@ -37,13 +40,14 @@ class Desk(Executor):
     def __init__(self, folder: Path) -> None:
         self.settings = ExecutorSettings(cluster="local")
         self.on_slurm = False
-        self.results = Results(folder / "jobs")
+        self.results = Results(folder / "home/jobs")
         self.ledger = Ledger(folder / "ledger.jsonl")
         self.told: list[str] = []
         self.warned: list[str] = []
         self.told_to_stop = False
         self._requests: list[Request] = []
         self._submitted: dict[str, Submitted] = {}
+        self._departing = Departing()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._is_cancelled = False
@@ -79,14 +83,14 @@ class Desk(Executor):
 
     def add(self, job_id: str, job: SnakemakeJob, outcome: Outcome) -> None:
         """A job that was submitted, and has left a result."""
-        entry = Entry(key=job_id, job_id=job_id, fingerprint="f")
+        entry = Entry(key=job_id, job_id=job_id, submission="s", fingerprint="f")
         request = Request(job=job, key=job_id, fingerprint="f", parameters={}, command="true")
         self.ledger.put([entry])
         info = SubmittedJobInfo(job, external_jobid=job_id)
         self._submitted[job_id] = Submitted(request, entry, info)
-        (self.results.folder / f"{job_id}_0_result.pkl").write_bytes(
-            pickle.dumps(("success", outcome))
-        )
+        (self.results.folder / "s").mkdir(exist_ok=True)
+        record = record_file(self.results.folder, "s", job_id, outcome.restarts)
+        record.write_text(json.dumps(asdict(outcome)))
 
 
 @pytest.fixture
@@ -108,7 +112,7 @@ def test_an_exception_about_one_job_does_not_stop_the_poll_for_those_behind_it(d
 
 def test_files_that_cannot_be_removed_do_not_hide_a_success(desk: Desk) -> None:
     desk.add("2", SnakemakeJob(), Outcome("done"))
-    (desk.results.folder / "2_0_log.out").mkdir()
+    (desk.results.folder / "s/2_0_log.out").mkdir()
     desk._poll()
     assert desk.told == ["2 done"]
     assert len(desk.warned) == 1
