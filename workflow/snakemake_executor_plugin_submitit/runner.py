@@ -59,9 +59,10 @@ class JobRunner:
     start: Incarnation | None = field(default=None, init=False, repr=False, compare=False)
 
     def __call__(self) -> Outcome:
-        """Run the command to its end, or until the job is requeued: then this does not return.
+        """Run the command to its end, or until the job is requeued.
 
-        The head reads a record, not what this returns; a start that does not count leaves none.
+        The process ends here, with a record for the head unless this start does not count: submitit
+        would write what is returned to a folder that the head may have removed by then.
         """
         if self.ledger is None:  # submitit's cluster `debug`: a thread of the head
             code = subprocess.run(["bash", "-c", self.command], check=False).returncode
@@ -76,7 +77,7 @@ class JobRunner:
         self._go_on_if_it_counts(start)
         outcome = replace(outcome, restarts=start.restarts)
         start.write_record(asdict(outcome))
-        return outcome
+        sys.exit(0)
 
     def _begin(self, start: Incarnation) -> None:
         """Make this the start that counts; exits if the head does not wait for it."""
