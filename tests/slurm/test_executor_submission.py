@@ -9,6 +9,8 @@ from cluster import SlurmCluster
 from configuration import ClusterOptions
 from head import Head, assert_result, starts, unlock
 
+from snakemake_executor_plugin_submitit.slurm_answers import QUEUE_FORMAT, queued_states
+
 pytestmark = pytest.mark.slow
 
 StartCluster = Callable[[ClusterOptions], SlurmCluster]
@@ -267,6 +269,14 @@ def test_the_command_that_is_offered_for_held_jobs_helps(
         slurm_cluster.wait_until(lambda: "scontrol release" in head.output, 60)
         line = next(line for line in head.output.splitlines() if "scontrol release" in line)
         assert "of trivial cannot start: JobHeldUser" in line
+        # The queue says of which submission its jobs are, and how often they were started.
+        command = ["squeue", "--array", "--noheader", f"--Format={QUEUE_FORMAT}"]
+        states = queued_states(slurm_cluster.run(*command).stdout)
+        (folder,) = (tmp_path / ".snakemake/submitit/slurm/jobs").iterdir()
+        assert {(state.submission, state.restarts) for state in states.values()} == {
+            (folder.name, 0)
+        }
+        assert len(states) == 3
         slurm_cluster.run(*line[line.index("scontrol") :].split())
         head.succeed(timeout=100)
     assert head.output.count("cannot start") == 1
