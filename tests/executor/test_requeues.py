@@ -6,14 +6,12 @@ from snakemake_executor_plugin_submitit import requeues
 
 
 def test_the_head_reads_what_the_job_said_before_its_last_requeue(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    requeues.announce(is_early=False)
-    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    requeues.announce(is_early=True)
+    requeues.announce(0, is_early=False)
+    requeues.announce(1, is_early=True)
     log = capsys.readouterr().out
     assert requeues.reason(log, restarts=2) == "preempted"
-    assert requeues.reason(log, restarts=None) == "preempted"
     assert requeues.reason(log, restarts=3) == requeues.BY_SLURM  # it had no time to say why
     assert requeues.reason("", restarts=1) == requeues.BY_SLURM
 

@@ -6,14 +6,12 @@ from pathlib import Path
 import pytest
 from snakemake_job import SnakemakeJob
 
-from snakemake_executor_plugin_submitit import slurm
 from snakemake_executor_plugin_submitit.requeues import BY_SLURM
 from snakemake_executor_plugin_submitit.screen import Screen
 from snakemake_executor_plugin_submitit.slurm_answers import QueuedState
 from snakemake_executor_plugin_submitit.table import NAME, read
 
-RUNNING, COMPLETING = QueuedState("RUNNING", "None"), QueuedState("COMPLETING", "None")
-REQUEUED = QueuedState("PENDING", "BeginTime")
+RUNNING = QueuedState("RUNNING", "None", restarts=0)
 
 
 @pytest.fixture
@@ -25,27 +23,22 @@ def screen(tmp_path: Path) -> Screen:
 
 
 def test_each_requeue_is_told_once_with_what_the_job_said_before_it(
-    screen: Screen,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    screen: Screen, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(slurm, "restarts", lambda: {"7": 1})
-    (tmp_path / "7").write_text("Requeued at start 0: time limit\n")
-    for state in (None, REQUEUED, RUNNING, COMPLETING, REQUEUED, REQUEUED):
-        screen.show({"7": state}, unsubmitted=0)
-
-    def away() -> dict[str, int]:
-        raise slurm.QueryError("squeue: away")
-
-    monkeypatch.setattr(slurm, "restarts", away)
-    (tmp_path / "7").unlink()
-    for state in (RUNNING, REQUEUED):
-        screen.show({"7": state}, unsubmitted=0)
+    (tmp_path / "7").write_text("Requeued at start 2: time limit\n")
+    for state, restarts in [
+        ("RUNNING", 2),  # how it is found
+        ("PENDING", 3),
+        ("RUNNING", 3),
+        ("RUNNING", 4),  # it was requeued between two polls
+        ("RUNNING", None),  # SLURM does not say
+        ("RUNNING", 4),
+    ]:
+        screen.show({"7": QueuedState(state, "None", restarts)}, unsubmitted=0)
     assert [message for message in caplog.messages if "requeued" in message] == [
-        "submitit: job 7, train/mnist, requeued the 1st time: time limit",
-        f"submitit: job 7, train/mnist, requeued: {BY_SLURM}",
+        "submitit: job 7, train/mnist, requeued the 3rd time: time limit",
+        f"submitit: job 7, train/mnist, requeued the 4th time: {BY_SLURM}",
     ]
 
 

@@ -30,6 +30,7 @@ class ClusterOptions:
     requeue: bool = True
     preempt_send_user_signal: bool = True
     preempt_grace_s: int = 30
+    slurmd_timeout_s: int = 20
     max_submit_jobs: int | None = None
     max_array_size: int = 10001  # 0: no arrays
     gres: tuple[str, ...] | None = None  # of each node: "gpu:t4:2,shard:4"; None: its GPUs
@@ -123,7 +124,7 @@ def slurm_conf(directory: Path, options: ClusterOptions, ports: list[int], nodes
         f"SlurmctldPidFile={directory}/slurmctld.pid",
         f"SlurmdPidFile={directory}/slurmd/%n.pid",
         # Faults are noticed in seconds.
-        "SlurmdTimeout=20",
+        f"SlurmdTimeout={options.slurmd_timeout_s}",
         "KillWait=5",
         "ReturnToService=2",
         # Jobs.

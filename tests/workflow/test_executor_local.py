@@ -40,7 +40,7 @@ def test_a_failed_jobs_files_stay_until_it_is_submitted_again(tmp_path: Path) ->
         with Head(tmp_path, os.environ, *LOCAL, "out/fail.txt") as head:
             assert head.wait(timeout=100) == 1
         kept.append({path.name for path in jobs.iterdir()})
-    assert [len({name.split("_")[0] for name in names}) for names in kept] == [1, 1], kept
+    assert [len({name.split(".")[0] for name in names}) for names in kept] == [1, 1], kept
     assert kept[0].isdisjoint(kept[1])
 
 

@@ -22,6 +22,30 @@ SIGNALLED_TOO_EARLY = {f"0:{signal.SIGUSR2:d}", f"{128 + signal.SIGUSR2}:0"}
 HELD_AFTER_REQUEUES = "JobHoldMaxRequeue"
 
 
+# --- What is known of a job -----------------------------------------------------------------------
+
+
+def own_state(shown: QueuedState | None, submission: str) -> QueuedState | None:
+    """The job under an id in the queue, if it is this submission's; None if it is not there.
+
+    A controller that was rebuilt gives its ids away again, and so does this machine.
+    """
+    if shown is not None and submission and shown.submission not in ("", submission):
+        return None
+    return shown
+
+
+def of_newest_start(outcome: Outcome | None, state: QueuedState | None) -> Outcome | None:
+    """What a job says of itself, unless SLURM has started it again, or is about to.
+
+    `Results` has left out what a newer start has claimed: where SLURM knows nothing, that is
+    believed. A start that has not begun yet finds itself unwanted once the outcome was accepted.
+    """
+    if outcome is None or state is None or state.restarts is None:
+        return outcome
+    return None if state.restarts > outcome.restarts else outcome
+
+
 # --- A job that was submitted ---------------------------------------------------------------------
 
 
@@ -39,7 +63,7 @@ class Facts:
     """All that is known of a submitted job."""
 
     on_slurm: bool
-    outcome: Outcome | None  # what the job says of itself; None: nothing yet
+    outcome: Outcome | None  # what its newest start says of itself; None: nothing yet
     is_answered: bool  # SLURM has answered at this poll
     state: QueuedState | None  # the job in SLURM's last answer; None: it is not there
     ended_answers: int  # how many answers in a row showed the job as ended, or not at all
@@ -180,7 +204,7 @@ class Earlier:
 
     is_same: bool  # it has the same parameters and inputs
     is_cancelled: bool  # a head cancelled it: it is about to end
-    outcome: Outcome | None
+    outcome: Outcome | None  # of its newest start
     has_outputs: bool  # it is done, and all its outputs exist
     is_forced: bool  # it is done, and the user wants its outputs made again
     is_done_since_start: bool  # it was done after this head had started

@@ -10,6 +10,7 @@ LIMIT = re.compile(
 # limits ("job submit limit, user's size and/or time limits"); a line before it may name the one.
 NAMED_LIMIT = re.compile(r"\b((?:QOS|Assoc)(?:Max|Min|Grp)\w+)")
 ANY_LIMIT = re.compile(r"\(job submit limit, user's size and/or time limits\)")
+NO_SUCH_NODES = re.compile(r"requested node configuration is not available", re.I)
 REFUSAL = re.compile(
     r"invalid|sbatch --help|not permitted|permission denied|access denied"
     r"|requested node configuration is not available|can ?not be satisfied|not supported"
@@ -45,7 +46,7 @@ ANSWER_LOST = re.compile(
 class SubmissionError(Exception):
     """The jobs were not submitted, as far as sbatch knows; another try may succeed."""
 
-    script: str | None = None  # the name of what sbatch was given, if SLURM may have taken it
+    submission: str | None = None  # its name, if SLURM may have taken it nevertheless
 
 
 class Refused(SubmissionError):

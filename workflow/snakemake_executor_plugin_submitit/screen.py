@@ -3,15 +3,14 @@
 import contextlib
 import logging
 import os
-from collections.abc import Collection
 from pathlib import Path
 
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
-from snakemake_executor_plugin_submitit import report, requeues, slurm
+from snakemake_executor_plugin_submitit import report, requeues
 from snakemake_executor_plugin_submitit.naming import job_name
 from snakemake_executor_plugin_submitit.slurm_answers import QueuedState
-from snakemake_executor_plugin_submitit.summary import Event, Events, Summary, counts, is_waiting
+from snakemake_executor_plugin_submitit.summary import Event, Events, Summary, counts
 from snakemake_executor_plugin_submitit.table import NAME, Row, Table
 from snakemake_executor_plugin_submitit.terminal import Budget, Terminal, put_on_terminals
 from snakemake_executor_plugin_submitit.waiting import StuckJobs
@@ -29,7 +28,7 @@ class Screen:
         self._names: dict[str, str] = {}  # by job id, as all below
         self._rule_logs: dict[str, str] = {}
         self._outputs: dict[str, Path] = {}
-        self._running: set[str] = set()
+        self._restarts: dict[str, int] = {}
         self._failed: set[str] = set()
         self._stuck = StuckJobs()
         self._budget = Budget()
@@ -66,13 +65,11 @@ class Screen:
 
     def show(self, states: dict[str, QueuedState | None], unsubmitted: int) -> None:
         """Say what is new after a poll; the states are those of the jobs that are still watched."""
-        self._tell_requeues([job_id for job_id in self._running if _waits(states.get(job_id))])
         for job_id, state in states.items():
+            if state is not None and state.restarts is not None:
+                self._tell_requeue(job_id, state.restarts)
             if state is not None and state.state == "RUNNING":
-                self._running.add(job_id)
                 self._stuck.forget(job_id)
-            elif _waits(state):
-                self._running.discard(job_id)
         if self._stuck.has_news and self._budget.take():
             for message in self._stuck.messages():
                 self._logger.warning(f"submitit: {message}")
@@ -92,16 +89,13 @@ class Screen:
         for line in self._events.lines(all_of_them=all_of_them):
             self._logger.info(f"submitit: {line}")
 
-    def _tell_requeues(self, job_ids: Collection[str]) -> None:
-        if not job_ids:
-            return
-        restarts: dict[str, int] = {}
-        with contextlib.suppress(slurm.QueryError):
-            restarts = slurm.restarts()
-        for job_id in job_ids:
-            number = restarts.get(job_id)
-            reason = requeues.reason(report.end_of(self._outputs[job_id]), number)
-            self.tell(job_id, "requeued", reason, requeues.times(number) if number else "")
+    def _tell_requeue(self, job_id: str, restarts: int) -> None:
+        """Tell that SLURM has restarted a job, if it has since the last poll."""
+        before = self._restarts.setdefault(job_id, restarts)
+        if restarts > before:
+            self._restarts[job_id] = restarts
+            reason = requeues.reason(report.end_of(self._outputs[job_id]), restarts)
+            self.tell(job_id, "requeued", reason, requeues.times(restarts))
 
     def _row(self, job_id: str, state: QueuedState | None) -> Row:
         text = state.state if state else "UNKNOWN"
@@ -110,7 +104,3 @@ class Screen:
 
     def _hide_failure(self, job_id: str, rule: str, reason: str) -> None:
         self.tell(job_id, "failed", reason)
-
-
-def _waits(state: QueuedState | None) -> bool:
-    return state is not None and is_waiting(state)

@@ -3,7 +3,9 @@
 import contextlib
 import math
 import os
+import secrets
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -30,25 +32,32 @@ def submit(
     parameters: dict[str, Any],
     runners: Sequence[JobRunner],
     array_parallelism: int,
-) -> list["Job[Outcome]"]:
-    """Submit jobs of equal parameters at once; raises SubmissionError."""
-    executor = _executor(folder, cluster, name, parameters)
-    executor.update_parameters(slurm_array_parallelism=array_parallelism or len(runners))
+) -> tuple[str, list["Job[Outcome]"]]:
+    """Submit jobs of equal parameters at once; raises SubmissionError.
+
+    Returns the name of the submission, too: a folder of its own within `folder`, which no other
+    job will have, not even one that gets the same id from a cluster that was rebuilt.
+    """
+    submission = secrets.token_hex(8)
+    own_folder = folder / submission
     surroundings: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    if cluster == "slurm":
-        surroundings = environment.as_asked(internals.submission_script(executor, "true"))
     try:
+        own_folder.mkdir(mode=0o700)
+        executor = _executor(own_folder, cluster, name, parameters)
+        executor.update_parameters(slurm_array_parallelism=array_parallelism or len(runners))
+        if cluster == "slurm":
+            surroundings = environment.as_asked(internals.submission_script(executor, "true"))
         with surroundings:
             jobs: list[Job[Outcome]] = executor.submit_array(runners)
     except Exception as error:  # whatever sbatch, the file system or submitit say
+        shutil.rmtree(own_folder, ignore_errors=True)
         failure = meaning(str(error))
         if cluster == "slurm" and is_answer_lost(failure):
-            failure.script = internals.unanswered_script(folder)
+            failure.submission = submission
         raise failure from error
-    finally:
-        for leftover in internals.submission_leftovers(folder):
-            leftover.unlink()
-    return jobs
+    for leftover in internals.submission_leftovers(own_folder):
+        leftover.unlink()
+    return submission, jobs
 
 
 def refusal(folder: Path, parameters: dict[str, Any]) -> str | None:
