@@ -26,7 +26,8 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/slurm"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests/slurm"))
 
 from cluster import SlurmCluster, new_directory
 from configuration import ClusterOptions
@@ -121,7 +122,8 @@ def head(
                 env={
                     **cluster.environment,
                     "PATH": os.pathsep.join(path),
-                    "PYTHONPATH": str(others),
+                    # This checkout's plugin, also where another one is installed.
+                    "PYTHONPATH": f"{ROOT / 'workflow'}{os.pathsep}{others}",
                 },
                 stdout=log,
                 stderr=subprocess.STDOUT,
