@@ -26,12 +26,12 @@ from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests/slurm"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/slurm"))
 
 from cluster import SlurmCluster, new_directory
 from configuration import ClusterOptions
 
+ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 2
 COUNTED = ("sbatch", "squeue", "sacct", "scontrol", "scancel")
 SNAKEFILE = """
