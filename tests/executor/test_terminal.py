@@ -73,6 +73,16 @@ def test_progress_is_kept_for_the_summary_and_its_end_is_shown(log: Log) -> None
     assert log.shown == ["1000 of 1000"]
 
 
+def test_progress_is_known_where_the_user_wants_none_shown(log: Log) -> None:
+    terminal = logging.StreamHandler(log.screen)
+    terminal.addFilter(lambda record: record.event is not LogEvent.PROGRESS)  # --quiet progress
+    log.logger.handlers[0] = terminal
+    put_on_terminals(log.logger, log.terminal)
+    log.say("1000 of 1000", LogEvent.PROGRESS, done=1000, total=1000)
+    assert log.terminal.done == (1000, 1000)
+    assert log.shown == []
+
+
 def test_failures_of_a_rule_for_the_same_reason_are_shown_three_times(log: Log) -> None:
     def fail(job_id: str | None, rule: str, reason: str) -> None:
         about = {"rule_name": rule, "rule_msg": f"{reason}\n  log", "aux": {}}

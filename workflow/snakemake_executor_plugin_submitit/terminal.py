@@ -84,5 +84,5 @@ def put_on_terminals(logger: logging.Logger, terminal: Terminal) -> str | None:
         return None
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler) and handler not in files:
-            handler.addFilter(terminal)
+            handler.filters.insert(0, terminal)  # it counts what `--quiet` leaves out
     return files[0].baseFilename
