@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cluster import QueuedJob, SlurmCluster
+from cluster import QueuedJob, SlurmCluster, has_cgroups
 from configuration import ClusterOptions
 from head import Head, assert_result, events, starts
 
@@ -74,7 +74,15 @@ class Site:
 def test_a_frozen_node_costs_no_output_and_no_job_runs_twice(
     start_cluster: StartCluster, tmp_path: Path, round_: int
 ) -> None:
-    cluster = start_cluster(ClusterOptions(num_nodes=4, accounting=False, slurmd_timeout_s=5))
+    cluster = start_cluster(
+        ClusterOptions(
+            num_nodes=4,
+            accounting=False,
+            slurmd_timeout_s=5,
+            # Without, an orphan of a start that SLURM kills may live on.
+            proctrack="cgroup" if has_cgroups() else "linuxproc",
+        )
+    )
     sleep_s = SLEEP_S[round_ % len(SLEEP_S)]
     settings = ["--config", "trainings=1", f"seconds={SECONDS}", "trivial=1", f"sleep={sleep_s}"]
     sites = []
@@ -111,6 +119,7 @@ def test_a_frozen_node_costs_no_output_and_no_job_runs_twice(
         assert site.head.output.count("Submitted") == 2
         assert "Error" not in site.head.output
         assert {event.job_id for event in events(site.directory)} <= set(site.jobs)
+        assert [event.kind for event in events(site.directory)].count("end") == 1
         with Head(site.directory, cluster.environment, *settings) as again:
             again.succeed(timeout=60)
         assert "Nothing to be done" in again.output

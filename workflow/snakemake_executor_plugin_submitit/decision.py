@@ -19,6 +19,7 @@ UNEXPLAINED_RETRIES = 2  # in a row
 NOT_THE_JOBS_FAULT = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}
 # How SLURM shows a job that SIGUSR2 killed before it had a handler: directly, or through a shell.
 SIGNALLED_TOO_EARLY = {f"0:{signal.SIGUSR2:d}", f"{128 + signal.SIGUSR2}:0"}
+KILLED = {f"0:{signal.SIGKILL:d}", f"{128 + signal.SIGKILL}:0"}
 HELD_AFTER_REQUEUES = "JobHoldMaxRequeue"
 
 
@@ -69,6 +70,7 @@ class Facts:
     ended_answers: int  # how many answers in a row showed the job as ended, or not at all
     doubtful_s: float  # time since the first of these answers, or since the failure was read
     latency_wait_s: float  # how long a file may take to be seen here
+    restarts: int  # how often SLURM has started it again
     submissions_before: int
     unexplained_before: int  # of these, the last ones that ended and nobody knew why
     requeue_limit: int
@@ -146,7 +148,7 @@ def _without_outcome(job: Facts) -> Verdict:
     if _was_interrupted(job.how_it_ended, on_slurm=job.on_slurm):
         return _resubmit(job, job.how_it_ended.ending.state)
     reason = report.reason(None, job.how_it_ended.ending, job.how_it_ended.log_end)
-    if _is_unexplained(job.how_it_ended):
+    if _is_unexplained(job.how_it_ended, job.restarts):
         times = job.unexplained_before + 1
         if times <= UNEXPLAINED_RETRIES:
             return _resubmit(job, job.how_it_ended.ending.state, unexplained=times)
@@ -170,10 +172,15 @@ def _was_interrupted(how: HowItEnded, *, on_slurm: bool) -> bool:
     )
 
 
-def _is_unexplained(how: HowItEnded) -> bool:
-    """Whether nobody can tell: the job's fault, or a site's that forgets jobs or signals early."""
-    is_forgotten = how.ending.state == "UNKNOWN" and not report.says_why(how.log_end)
-    return is_forgotten or how.ending.exit_code in SIGNALLED_TOO_EARLY
+def _is_unexplained(how: HowItEnded, restarts: int) -> bool:
+    """Whether nobody can tell: the job's fault, or a site's that forgets jobs or signals early.
+
+    Or that kills the step of a later start with that of an earlier one, on a node that came back.
+    """
+    if how.ending.exit_code in SIGNALLED_TOO_EARLY:
+        return True
+    is_killed = restarts > 0 and how.ending.exit_code in KILLED
+    return (how.ending.state == "UNKNOWN" or is_killed) and not report.says_why(how.log_end)
 
 
 def _resubmit(job: Facts, reason: str, *, unexplained: int = 0) -> Verdict:

@@ -289,6 +289,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             ended_answers=item.ended_answers,
             doubtful_s=item.doubtful_s(now),
             latency_wait_s=self.workflow.execution_settings.latency_wait,
+            restarts=item.restarts,
             submissions_before=item.entry.restarts,
             unexplained_before=item.entry.unexplained,
             requeue_limit=item.request.requeue_limit(self.settings.requeue_limit),

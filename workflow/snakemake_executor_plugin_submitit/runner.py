@@ -220,10 +220,10 @@ def _known(is_so: Callable[[], bool]) -> bool:
 
 def _give_way(why: str = "A newer start of this job makes its outputs: this one ends.") -> NoReturn:
     """End at once, with nothing saved and no record: what is there belongs to another."""
-    descendants = psutil.Process().children(recursive=True)
-    _send(signal.SIGKILL, [process for process in descendants if _is_snakemake(process)])
     while descendants := list(filter(_is_alive, psutil.Process().children(recursive=True))):
-        _send(signal.SIGKILL, descendants)
+        # At one go: if SLURM kills this process meanwhile, orphans would be left, which nobody
+        # finds. Snakemake first: it would delete the outputs of a command that failed.
+        _send(signal.SIGKILL, sorted(descendants, key=_is_snakemake, reverse=True))
         time.sleep(POLL_S / 2)
     print(why, file=sys.stderr, flush=True)
     sys.exit(EXIT_CODE)

@@ -25,6 +25,14 @@ TEST_TIMEOUT_S = 60
 UNTIL_READY = """sh -c 'trap "" USR2; exec "$0" "$@"'"""
 
 
+# A node that was cut off has an srun of the start before this one. When it comes back, that srun
+# has its step ended, by a number that the step of this start would have, too.
+NUMBER_OF_ANOTHER_STEP = (
+    "[ $((${SLURM_RESTART_COUNT:-0} % 2)) -eq 0 ] ||"
+    " timeout 60 srun --nodes=1 --ntasks=1 --overlap true < /dev/null || true"
+)
+
+
 def submit(
     folder: Path,
     cluster: str,
@@ -105,5 +113,8 @@ def _executor(folder: Path, cluster: str, name: str, parameters: dict[str, Any])
         slurm_max_num_timeout=NO_LIMIT,
         slurm_python=f"{UNTIL_READY} {shlex.quote(sys.executable)}",
     )
+    if cluster == "slurm":
+        setup = [NUMBER_OF_ANOTHER_STEP, *parameters.get("slurm_setup", [])]
+        parameters = {**parameters, "slurm_setup": setup}
     executor.update_parameters(name=name, stderr_to_stdout=True, **parameters)
     return executor
