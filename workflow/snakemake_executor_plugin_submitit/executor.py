@@ -179,12 +179,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         match decision.succession(self._earlier(request, entry)):
             case decision.Succession.SUBMIT:
                 return False
-            case decision.Succession.ACCEPT:
+            case (decision.Succession.ACCEPT | decision.Succession.ADOPT) as what:
                 self._watch(request, entry, register=False)
-                self._screen.tell(entry.job_id, "found done")
-            case decision.Succession.ADOPT:
-                self._watch(request, entry, register=False)
-                self._screen.tell(entry.job_id, "found again")
+                was_done = what is decision.Succession.ACCEPT
+                self._screen.tell(entry.job_id, "found done" if was_done else "found again")
             case decision.Succession.CANCEL:
                 self._cancel([entry])
         return True
