@@ -61,14 +61,15 @@ def test_an_error_after_which_jobs_may_exist_names_their_submission(
     assert list((tmp_path / "jobs").iterdir()) == []  # nothing is left behind
 
 
-def test_after_a_refusal_there_is_nothing_to_look_for(
-    sbatch: Callable[[str], None], tmp_path: Path
+def test_after_a_refusal_there_is_nothing_to_look_for_and_it_is_not_printed(
+    sbatch: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sbatch("echo sbatch: error: Invalid qos specification >&2; exit 1")
     error = failure(tmp_path)
     assert type(error) is Refused
     assert error.submission is None
     assert list((tmp_path / "jobs").iterdir()) == []
+    assert capsys.readouterr().err == ""
 
 
 def test_jobs_are_those_of_the_array_that_sbatch_names(

@@ -15,6 +15,7 @@ from typing import Any
 from submitit import AutoExecutor, Job
 
 from snakemake_executor_plugin_submitit import environment, internals, slurm
+from snakemake_executor_plugin_submitit.notices import without_stderr
 from snakemake_executor_plugin_submitit.runner import JobRunner, Outcome
 from snakemake_executor_plugin_submitit.sbatch_errors import Refused, is_answer_lost, meaning
 
@@ -55,7 +56,7 @@ def submit(
         executor.update_parameters(slurm_array_parallelism=array_parallelism or len(runners))
         if cluster == "slurm":
             surroundings = environment.as_asked(internals.submission_script(executor, "true"))
-        with surroundings:
+        with surroundings, without_stderr():
             jobs: list[Job[Outcome]] = executor.submit_array(runners)
     except Exception as error:  # whatever sbatch, the file system or submitit say
         shutil.rmtree(own_folder, ignore_errors=True)
