@@ -46,6 +46,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     """Runs Snakemake's jobs as resumable jobs of submitit."""
 
     _is_ready = False  # Snakemake polls from before __post_init__ on
+    _wake = threading.Event()
 
     def __post_init__(self) -> None:
         self.settings: ExecutorSettings = self.workflow.executor_settings
@@ -59,7 +60,6 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._submitted: dict[str, Submitted] = {}  # by job id
         self._departing = Departing()
         self._lock = threading.Lock()  # of the ledger and the two above
-        self._wake = threading.Event()
         self._is_cancelled = False
         inform, warn = self.logger.info, self.logger.warning
         self._notices = Notices(warn)
@@ -228,11 +228,11 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
 
     async def sleep(self) -> None:
         """Wait for the next poll, or for new jobs."""
-        if self._is_ready:
-            await asyncio.to_thread(self._wake.wait, self.next_seconds_between_status_checks)
-            self._wake.clear()
-        else:
-            await asyncio.sleep(0.1)
+        seconds = self.next_seconds_between_status_checks if self._is_ready else 0.1
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._wake.is_set():
+            await asyncio.sleep(0.1)  # no thread waits: none may begin as Snakemake ends
+        self._wake.clear()
 
     def _poll(self) -> None:
         if self.settings.cluster != "debug":
