@@ -262,7 +262,7 @@ def test_a_queue_that_was_full_is_refilled_at_once_and_asked_once(
         in_queue -= ended
         before = cluster.tries
         taken, _ = desk.submit(waiting, in_queue)
-        assert cluster.tries - before <= 1
+        assert cluster.tries - before <= 2  # the room that is known, and one more if time is due
         in_queue += len(taken)
         polls += 1
     # What became free in small numbers waits for more.

@@ -106,7 +106,9 @@ class JobRunner:
         for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda n, frame: received.add(n))
 
-        can_save, next_look, next_check, thorough = False, 0.0, 0.0, SUPERSEDED_S
+        saves = saves_file(Path(start.folder), start.submission, start.job_id)
+        can_save = saves.exists()  # as the start before could: this one goes on from its state
+        next_look, next_check, thorough = 0.0, 0.0, SUPERSEDED_S
         while (exit_code := process.poll()) != 0:
             elapsed = time.monotonic() - started
             if elapsed >= next_check:  # also first of all after the process was frozen
@@ -119,7 +121,7 @@ class JobRunner:
             if not can_save and elapsed >= next_look:
                 can_save, next_look = bool(_savers()), elapsed + LOOK_FOR_SAVERS_S
                 if can_save:
-                    saves_file(Path(start.folder), start.submission, start.job_id).touch()
+                    saves.touch()
             # A command that exits with an error after a signal was interrupted by that signal.
             if signal.SIGUSR2 in received:
                 left = self.time_limit_s - elapsed
