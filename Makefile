@@ -100,6 +100,11 @@ test-slurm: install ## run the tests on a real SLURM cluster (Debian 12, root: i
 	tests/slurm/packages.sh
 	REQUIRE_SLURM=1 $(BIN)/python -m pytest tests/slurm $(SLURM_ARGS) $(PYTEST_ARGS)
 
+.PHONY: test-sites
+test-sites: install ## run them on clusters of other sites' kinds, as a user without rights (root, 10 minutes)
+	tests/slurm/packages.sh
+	REQUIRE_SLURM=1 $(BIN)/python -m pytest tests/slurm -m sites --durations 0 $(PYTEST_ARGS)
+
 .PHONY: slurm-playground
 slurm-playground: install ## run such a cluster until Ctrl-C, for trying things by hand (installs likewise)
 	tests/slurm/packages.sh

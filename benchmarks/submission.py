@@ -6,9 +6,11 @@ snakemake-executor-plugin-slurm, which is no dependency of the project:
     pip install --no-deps --target /tmp/slurm-plugin \\
         snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep
     python benchmarks/submission.py --others /tmp/slurm-plugin
+    python benchmarks/submission.py --limited 1000 50 200    # jobs, MaxArraySize, MaxSubmitJobs
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import statistics
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,14 +31,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests/slurm"))
 from cluster import SlurmCluster, new_directory
 from configuration import ClusterOptions
 
+ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 2
+COUNTED = ("sbatch", "squeue", "sacct", "scontrol", "scancel")
 SNAKEFILE = """
 rule all:
     input: [f"out/{i}" for i in range(int(config["jobs"]))]
 rule job:
     output: "out/{i}"
     resources: runtime=10, mem_mb=500
-    shell: "sleep $(( 3 * {wildcards.i} )); touch {output}"
+    shell: "sleep $(( {config[each]} * {wildcards.i} )); touch {output}"
 """
 EXECUTORS = {
     "submitit": ["--executor", "submitit"],
@@ -61,25 +66,38 @@ class Head:
         return (self.directory / "log").read_text()
 
     @property
-    def num_submissions(self) -> int:
-        """How often it called sbatch to submit."""
-        calls = self.directory / "sbatch-calls"
-        return len(calls.read_text().splitlines()) if calls.exists() else 0
+    def noticed(self) -> int:
+        """Of how many jobs it has seen the end; its log file says so, not always its terminal."""
+        logs = self.directory.glob(".snakemake/log/*.log")
+        return sum(log.read_text().count("(Rule: job)") for log in logs)
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How often it called each of SLURM's commands; sbatch, to submit."""
+        calls = self.directory / "calls"
+        return Counter(calls.read_text().split() if calls.exists() else ())
 
 
 @contextmanager
-def head(cluster: SlurmCluster, executor: str, jobs: int, others: Path) -> Iterator[Head]:
-    """Snakemake with an executor, interrupted at the end of the context if it still runs."""
+def head(
+    cluster: SlurmCluster, executor: str, jobs: int, others: Path, each_s: int = 3
+) -> Iterator[Head]:
+    """Snakemake with an executor, interrupted at the end of the context if it still runs.
+
+    Job i takes `each_s` times i seconds.
+    """
     with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         (directory / "Snakefile").write_text(SNAKEFILE)
         sbatch = directory / "bin/sbatch"
         sbatch.parent.mkdir()
-        sbatch.write_text(
-            f"#!/bin/bash\n[[ $1 == --test-only ]] || echo >> {directory}/sbatch-calls\n"
-            'exec /usr/bin/sbatch "$@"\n'
-        )
-        sbatch.chmod(0o755)
+        for name in COUNTED:  # the head's calls, not those of jobs, which inherit the path
+            command = sbatch.with_name(name)
+            command.write_text(
+                f"#!/bin/bash\n[[ $SLURM_JOB_ID || $1 == --test-only ]] || echo {name} >> "
+                f'{directory}/calls\nexec /usr/bin/{name} "$@"\n'
+            )
+            command.chmod(0o755)
         # The other plugin deletes the variable that says where this SLURM is.
         srun = sbatch.with_name("srun")
         conf = cluster.environment["SLURM_CONF"]
@@ -89,7 +107,13 @@ def head(cluster: SlurmCluster, executor: str, jobs: int, others: Path) -> Itera
         command = [
             *(sys.executable, "-m", "snakemake", "--jobs", "2000", *EXECUTORS[executor]),
             *("--scheduler", "greedy", "--max-jobs-per-timespan", "10000/1s"),
-            *("--seconds-between-status-checks", str(POLL_S), "--config", f"jobs={jobs}"),
+            *(
+                "--seconds-between-status-checks",
+                str(POLL_S),
+                "--config",
+                f"jobs={jobs}",
+                f"each={each_s}",
+            ),
         ]
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -98,7 +122,8 @@ def head(cluster: SlurmCluster, executor: str, jobs: int, others: Path) -> Itera
                 env={
                     **cluster.environment,
                     "PATH": os.pathsep.join(path),
-                    "PYTHONPATH": str(others),
+                    # This checkout's plugin, also where another one is installed.
+                    "PYTHONPATH": f"{ROOT / 'workflow'}{os.pathsep}{others}",
                 },
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -133,7 +158,7 @@ def queueing(cluster: SlurmCluster, executor: str, jobs: int, others: Path) -> Q
         took_s = time.monotonic() - running.started
         time.sleep(2 * POLL_S)
         rss_mb = psutil.Process(running.process.pid).memory_info().rss / 1e6
-        result = Queueing(took_s, running.num_submissions, rss_mb)
+        result = Queueing(took_s, running.calls["sbatch"], rss_mb)
     cluster.run("scancel", "--user", str(os.getuid()))
     cluster.wait_until(lambda: not cluster.jobs(), timeout=120)
     return result
@@ -153,12 +178,34 @@ def detection(cluster: SlurmCluster, executor: str, others: Path) -> list[float]
             most = max(most, len(lines))
             if most == jobs:
                 ends += [now] * (jobs - len(lines) - len(ends))
-            finished = running.output.count("(Rule: job)")
-            noticed += [now] * (finished - len(noticed))
+            noticed += [now] * (running.noticed - len(noticed))
             time.sleep(0.1)
         if running.process.returncode != 0:
             raise RuntimeError(running.output)
     return [max(0.0, seen - end) for end, seen in zip(ends, noticed, strict=True)]
+
+
+def limited(jobs: int, array_size: int, at_a_time: int) -> None:
+    """Print what it takes until all jobs have run on a site that takes few at a time."""
+    options = ClusterOptions(max_array_size=array_size, max_submit_jobs=at_a_time)
+    with (
+        SlurmCluster(new_directory(), options) as cluster,
+        head(cluster, "submitit", jobs, Path("/nonexistent"), each_s=0) as running,
+    ):
+        most_mb = 0.0
+        while running.process.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                rss = psutil.Process(running.process.pid).memory_info().rss
+                most_mb = max(most_mb, rss / 1e6)
+            time.sleep(1)
+        minutes = (time.monotonic() - running.started) / 60
+        if running.process.returncode != 0:
+            raise RuntimeError(running.output)
+        lines = len(running.output.splitlines())
+        calls = {name: round(n / minutes, 1) for name, n in running.calls.items()}
+    print(f"{jobs} jobs, MaxArraySize={array_size}, MaxSubmitJobs={at_a_time}: {minutes:.1f} min")
+    print(f"{lines} lines in the terminal; head {most_mb:.0f} MB at most")
+    print(f"calls per minute, {sum(calls.values()):.1f} in all: {calls}")
 
 
 def spread(values: list[float], unit: str) -> str:
@@ -172,7 +219,11 @@ def main() -> None:
     parser.add_argument("--others", type=Path, default=Path("/nonexistent"))
     parser.add_argument("--jobs", type=int, nargs="*", default=[200, 1000])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--limited", type=int, nargs=3, metavar=("JOBS", "ARRAY", "AT_A_TIME"))
     options = parser.parse_args()
+    if options.limited:
+        limited(*options.limited)
+        return
     executors = list(EXECUTORS) if options.others.exists() else ["submitit"]
     queued: dict[tuple[int, str], list[Queueing]] = {}
     delays: dict[str, list[float]] = {}

@@ -28,6 +28,7 @@ class SnakemakeJob:
     name: str = "train"
     output: Sequence[str] = ("out/a.txt",)
     inputs: Sequence[str] = ()
+    wildcards: Sequence[str] = ()
     threads: int = 1
     resources: Mapping[str, Any] = field(default_factory=lambda: {"runtime": 60})
     non_derived_params: Sequence[Any] = ()

@@ -314,6 +314,21 @@ ENDED_WITHOUT_OUTCOME: list[Row] = [
         Fail("SLURM says FAILED, exit code 0:9 on n1"),
     ),
     (
+        "killed after SLURM started it again: perhaps with an older start",
+        ended("FAILED", "137:0", "n1") | {"restarts": 1},
+        Resubmit("FAILED", 1),
+    ),
+    (
+        "killed after SLURM started it again, for its memory",
+        ended("FAILED", "137:0", log_end="Detected 1 oom_kill event") | {"restarts": 1},
+        Fail("out of memory: raise its mem_mb"),
+    ),
+    (
+        "failed by itself after SLURM started it again",
+        ended("FAILED", "1:0", "n1") | {"restarts": 1},
+        Fail("SLURM says FAILED, exit code 1:0 on n1"),
+    ),
+    (
         "failed without an outcome, although it saves",
         ended("FAILED", "1:0", "n1", can_resume=True),
         Fail("SLURM says FAILED, exit code 1:0 on n1"),
@@ -357,14 +372,7 @@ ENDED_WITHOUT_OUTCOME: list[Row] = [
     ),
 ]
 
-ROWS = [
-    *SAYS_DONE,
-    *SAYS_INTERRUPTED,
-    *SAYS_FAILED,
-    *LIVES,
-    *LOOKS_ENDED,
-    *ENDED_WITHOUT_OUTCOME,
-]
+ROWS = SAYS_DONE + SAYS_INTERRUPTED + SAYS_FAILED + LIVES + LOOKS_ENDED + ENDED_WITHOUT_OUTCOME
 
 
 @pytest.mark.parametrize(("facts", "verdict"), [pytest.param(*row[1:], id=row[0]) for row in ROWS])
@@ -378,6 +386,7 @@ def test_a_submitted_job(facts: dict[str, Any], verdict: Verdict) -> None:
             "ended_answers": 0,
             "doubtful_s": 0.0,
             "latency_wait_s": LATENCY_S,
+            "restarts": 0,
             "submissions_before": 0,
             "unexplained_before": 0,
             "requeue_limit": 1000,

@@ -103,7 +103,7 @@ def test_no_job_is_hidden_by_a_filter_of_the_user(
     fake(
         tmp_path,
         "squeue",
-        '[[ -z $SQUEUE_PARTITION$SQUEUE_STATES ]] && echo "7|RUNNING|None"; true',
+        '[[ -z $SQUEUE_PARTITION$SQUEUE_STATES ]] && printf "%-40s%-30s%-10s" 7 RUNNING 0; true',
     )
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SQUEUE_PARTITION", "debug")

@@ -30,6 +30,14 @@ def test_the_reason(outcome: Outcome | None, ending: Ending, log_end: str, reaso
     assert report.reason(outcome, ending, log_end) == reason
 
 
+def test_a_project_on_a_disk_that_the_node_does_not_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    reason = report.reason(None, Ending("FAILED", "0:53", "n1"), "")
+    assert reason.startswith(f"it could not write to {tmp_path} on n1: put the project on a disk")
+
+
 def test_the_rules_own_log_is_shown_rather_than_all_that_was_printed(tmp_path: Path) -> None:
     rule_log, job_log = tmp_path / "rule.log", tmp_path / "7_0_log.out"
     rule_log.write_text("".join(f"line {i}\n" for i in range(100)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snakemake_executor_plugin_submitit.ledger import Entry, Ledger, holder
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger, recorded
 
 A = Entry(key="a", job_id="7", fingerprint="f")
 B = Entry(key="b", job_id="12_3", fingerprint="g", restarts=2, cancelled=True)
@@ -108,12 +108,13 @@ def test_nothing_to_record_writes_nothing(path: Path) -> None:
 
 
 def test_a_job_asks_who_may_make_its_outputs(path: Path) -> None:
-    assert holder(path, "a") is None  # before the head has written anything
+    assert recorded(path, "a") is None  # before the head has written anything
     ledger = Ledger(path)
-    assert holder(path, "a") is None
+    assert recorded(path, "a") is None
     ledger.put([A])
-    assert holder(path, "a") == "7"
-    ledger.put([replace(A, job_id="8")])
-    assert holder(path, "a") == "8"
+    assert recorded(path, "a") == A
+    again = replace(A, job_id="8", submission="s")
+    ledger.put([again])
+    assert recorded(path, "a") == again
     ledger.drop(["a"])
-    assert holder(path, "a") is None
+    assert recorded(path, "a") is None

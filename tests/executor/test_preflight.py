@@ -32,8 +32,9 @@ def job(name: str, **resources: Any) -> SnakemakeJob:
 
 
 def problems(tmp_path: Path, jobs: list[SnakemakeJob], cluster: str = "slurm") -> list[str]:
+    settings = ExecutorSettings(cluster=cluster)
     with pytest.raises(ApiError) as error:
-        preflight.check_jobs(jobs, ExecutorSettings(cluster=cluster), tmp_path, NO_DEFAULT)
+        preflight.check_jobs(jobs, settings, tmp_path, NO_DEFAULT, pytest.fail)
     return str(error.value).splitlines()
 
 
@@ -41,32 +42,83 @@ def test_slurm_is_asked_once_for_all_jobs_of_equal_parameters(
     tmp_path: Path, asked: list[dict[str, Any]]
 ) -> None:
     jobs = [job("a"), job("a"), job("b"), job("c", runtime=5)]
-    preflight.check_jobs(jobs, ExecutorSettings(), tmp_path, NO_DEFAULT)
+    preflight.check_jobs(jobs, ExecutorSettings(), tmp_path, NO_DEFAULT, pytest.fail)
     assert [parameters["timeout_min"] for parameters in asked] == [60, 5]
 
 
 @pytest.mark.usefixtures("asked")
 def test_each_mistake_is_one_line_however_many_jobs_make_it(tmp_path: Path) -> None:
-    jobs = [job("b", gpu=1), job("a", gpu=2), job("c", gpus=1), job("c", gpus=1), job("d", gpu=-1)]
+    jobs = [
+        job("b", gpu=1),
+        job("a", gpu=2),
+        job("e", gpu=1),
+        job("c", gpus=1),
+        job("c", gpus=1),
+        job("d", gpu=-1),
+    ]
     assert problems(tmp_path, jobs) == [
         "rule c: unknown resource gpus; did you mean gpu?",
         "rule d: gpu=-1 is not a whole number",
-        "rule a, b: SLURM refuses gres=gpu:1, nodes=1, cpus=1, minutes=60: no GPUs here",
+        # One answer, with what each rule asked for.
+        "SLURM refuses rule b, e (gres=gpu:1, nodes=1, cpus=1, minutes=60); "
+        "rule a (gres=gpu:2, nodes=1, cpus=1, minutes=60): no GPUs here",
     ]
+
+
+NOT_AVAILABLE = "Requested node configuration is not available"
+
+
+@pytest.mark.parametrize(
+    ("answer", "nodes", "warnings", "refusals"),
+    [
+        (NOT_AVAILABLE, ["n2"], 1, 0),
+        (NOT_AVAILABLE, [], 0, 1),  # all nodes are there: none will ever do
+        ("Invalid account", ["n2"], 0, 1),
+    ],
+)
+def test_a_maintenance_is_no_refusal(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    nodes: list[str],
+    warnings: int,
+    refusals: int,
+) -> None:
+    asked: list[str | None] = []
+
+    def out_of_service(names: str | None) -> list[str]:
+        asked.append(names)
+        return nodes
+
+    monkeypatch.setattr(preflight, "refusal", lambda folder, parameters: answer)
+    monkeypatch.setattr(preflight.slurm, "out_of_service", out_of_service)
+    warned: list[str] = []
+    told: list[str] = []
+    jobs = [job("a", slurm_partition="gpu"), job("b", slurm_partition="gpu")]
+    try:
+        preflight.check_jobs(jobs, ExecutorSettings(), tmp_path, NO_DEFAULT, warned.append)
+    except ApiError as error:
+        told = str(error).splitlines()
+    assert (len(warned), len(told)) == (warnings, refusals)
+    assert asked == ([] if answer != NOT_AVAILABLE else ["gpu"])
+    for line in warned:
+        assert "rule a, b (partition=gpu" in line
+        assert "n2 is out of service" in line
 
 
 def test_rules_that_run_in_the_head_are_asked_of_nobody(
     tmp_path: Path, asked: list[dict[str, Any]]
 ) -> None:
     local = SnakemakeJob(is_local=True, resources={"gpu": 1})
-    preflight.check_jobs([local], ExecutorSettings(), tmp_path, NO_DEFAULT)
+    preflight.check_jobs([local], ExecutorSettings(), tmp_path, NO_DEFAULT, pytest.fail)
     assert asked == []
     invalid = SnakemakeJob(name="here", is_local=True, resources=InvalidResources("Resource 'x'"))
     assert problems(tmp_path, [invalid]) == ["rule here: Resource 'x'"]
 
 
 def test_without_slurm_nobody_is_asked(tmp_path: Path, asked: list[dict[str, Any]]) -> None:
-    preflight.check_jobs([job("a", gpu=1)], ExecutorSettings(cluster="local"), tmp_path, NO_DEFAULT)
+    settings = ExecutorSettings(cluster="local")
+    preflight.check_jobs([job("a", gpu=1)], settings, tmp_path, NO_DEFAULT, pytest.fail)
     assert asked == []
 
 

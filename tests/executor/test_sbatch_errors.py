@@ -31,6 +31,10 @@ LIMITS = f"{POLICY} (job submit limit, user's size and/or time limits)"
         ("sbatch: unrecognized option\nTry \"sbatch --help\" for more information", Refused),
         ("allocation failure: Unable to allocate resources: Invalid qos specification", Refused),
         (BATCH + "Invalid job array specification", ArrayRefused),
+        # A submit plugin, to `--test-only` and to a submission; alone, these words say nothing.
+        ("sbatch: error: give an account\nallocation failure: Unspecified error", Refused),
+        ("sbatch: error: give an account\n" + BATCH + "Unspecified error", Refused),
+        (BATCH + "Unspecified error", SubmissionError),
         # A QOS with DenyOnLimit: the sentence is that of a full queue, the line before it is not.
         ("sbatch: error: QOSMaxWallDurationPerJobLimit\n" + BATCH + LIMITS, Refused),
         ("sbatch: error: AssocMaxWallDurationPerJobLimit\n" + BATCH + LIMITS, Refused),

@@ -51,6 +51,27 @@ def test_who_knows_how_a_job_ended(
     assert slurm.ending("7", seen) == ending
 
 
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        ("KillWait                = 5 sec\n", 5.0),
+        ("KillWait = ?\n", 30.0),
+        ("", 30.0),
+        (None, 30.0),
+    ],
+)
+def test_how_long_slurm_waits_with_its_kill(
+    monkeypatch: pytest.MonkeyPatch, answer: str | None, seconds: float
+) -> None:
+    def ask(*command: str) -> str:
+        if answer is None:
+            raise QueryError("unable to contact slurm controller")
+        return answer
+
+    monkeypatch.setattr(slurm, "_ask", ask)
+    assert slurm.kill_wait_s() == seconds
+
+
 # --- Settings -------------------------------------------------------------------------------------
 
 
@@ -179,7 +200,8 @@ def test_the_last_answer_stays_while_slurm_does_not_answer(
 
 
 def test_an_answer_that_is_cut_off_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slurm, "_ask", lambda *command: "7|RUNNING|None\n8|RUN")
+    line = f"{'7':40}{'RUNNING':30}{'0':10}"
+    monkeypatch.setattr(slurm, "_ask", lambda *command: f"{line}\n{line[:50]}")
     with pytest.raises(QueryError, match="cut off"):
         slurm.queued_states()
 

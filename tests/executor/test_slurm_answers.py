@@ -5,14 +5,17 @@ import math
 import pytest
 
 from snakemake_executor_plugin_submitit.slurm_answers import (
+    QUEUE_COLUMNS,
     Ending,
     QueuedState,
     accounted_ending,
     array_limit,
     configuration,
+    default_partition,
     default_times,
-    jobs_of_scripts,
+    jobs_of_submissions,
     minutes,
+    out_of_service,
     queued_states,
     remembered_ending,
     time_limits,
@@ -21,32 +24,54 @@ from snakemake_executor_plugin_submitit.slurm_answers import (
 # --- squeue ---------------------------------------------------------------------------------------
 
 
+def shown(
+    job_id: str,
+    state: str,
+    reason: str = "None",
+    restarts: int | str = 0,
+    command: str = "(null)",
+) -> str:
+    """A line of squeue, whose columns have their widths."""
+    values = (job_id, state, str(restarts), reason, command)
+    widths = QUEUE_COLUMNS.values()
+    return "".join(value[:width].ljust(width) for value, width in zip(values, widths, strict=True))
+
+
 def test_the_queue_by_id_with_the_tasks_of_arrays() -> None:
-    answer = (
-        "7|RUNNING|None\n12_0|PENDING|Resources\n12_10|COMPLETING|None\n9|FAILED|NonZeroExitCode\n"
-    )
-    assert queued_states(answer) == {
-        "7": QueuedState("RUNNING", "None"),
-        "12_0": QueuedState("PENDING", "Resources"),
-        "12_10": QueuedState("COMPLETING", "None"),
-        "9": QueuedState("FAILED", "NonZeroExitCode"),
+    ours = "/home/me/a study/.snakemake/submitit/slurm/jobs/0f3a/.submission_file_7c.sh"
+    answer = [
+        shown("7", "RUNNING", restarts=3, command=ours),
+        shown("12_0", "PENDING", "Resources"),
+        shown("12_10", "COMPLETING", command="/home/me/train.sh"),
+        shown("9", "FAILED", "NonZeroExitCode"),
+    ]
+    assert queued_states("\n".join(answer)) == {
+        "7": QueuedState("RUNNING", "None", 3, "0f3a"),
+        "12_0": QueuedState("PENDING", "Resources", 0),
+        "12_10": QueuedState("COMPLETING", "None", 0),
+        "9": QueuedState("FAILED", "NonZeroExitCode", 0),
     }
 
 
+def test_a_script_whose_path_is_cut_off_is_nobody_s() -> None:
+    path = f"/{'deep/' * 210}0f3a/.submission_file_7c.sh"
+    assert len(path) > QUEUE_COLUMNS["Command"]
+    assert queued_states(shown("7", "RUNNING", command=path))["7"].submission == ""
+
+
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    ("reason", "read"),
     [
-        ("7|PENDING|(launch failed requeued held)", "(launch failed requeued held)"),
-        (
-            "7|PENDING|ReqNodeNotAvail, UnavailableNodes:n[1-2]",
-            "ReqNodeNotAvail, UnavailableNodes:n[1-2]",
-        ),
-        ("7|PENDING|a|b", "a|b"),
-        ("  7 |PENDING|", ""),
+        ("(launch failed requeued held)", "(launch failed requeued held)"),
+        ("ReqNodeNotAvail, UnavailableNodes:n[1-2]", "ReqNodeNotAvail, UnavailableNodes:n[1-2]"),
+        ("a|b", "a|b"),
+        ("", ""),
+        ("n" * 250, "n" * 200),
     ],
 )
-def test_a_reason_may_be_anything(line: str, reason: str) -> None:
-    assert queued_states(line) == {"7": QueuedState("PENDING", reason)}
+def test_a_reason_may_be_anything(reason: str, read: str) -> None:
+    line = shown("7", "PENDING", reason, command="/x/0f3a/.submission_file_7c.sh")
+    assert queued_states(line) == {"7": QueuedState("PENDING", read, 0, "0f3a")}
 
 
 def test_an_empty_queue() -> None:
@@ -55,8 +80,8 @@ def test_an_empty_queue() -> None:
 
 def test_an_answer_that_is_cut_off_is_no_answer() -> None:
     """A job that is missing would be taken for one that has ended."""
-    with pytest.raises(ValueError, match="not enough values"):
-        queued_states("7|RUNNING|None\n8|RUN")
+    with pytest.raises(ValueError, match="invalid literal"):
+        queued_states(f"{shown('7', 'RUNNING')}\n{shown('8', 'RUNNING')[:50]}")
 
 
 @pytest.mark.parametrize(
@@ -74,17 +99,16 @@ def test_which_jobs_are_alive(state: str, is_alive: bool) -> None:
     assert QueuedState(state).is_alive is is_alive
 
 
-def test_jobs_by_the_scripts_that_they_were_submitted_with() -> None:
+def test_jobs_by_the_submissions_that_they_are_of() -> None:
     answer = (
-        "7|PENDING|/home/me/a b/.submission_file_1.sh\n"
-        "12|PENDING|/home/me/.submission_file_2.sh\n"
-        "12|RUNNING|/home/me/.submission_file_2.sh\n"
-        "13|CANCELLED|/home/me/.submission_file_3.sh\n"
-        "14|RUNNING|/home/me/.submission_file_4.sh\n"
+        "7|PENDING|/home/me/a b/1/.submission_file_x.sh\n"
+        "12|PENDING|/home/me/2/.submission_file_x.sh\n"
+        "12|RUNNING|/home/me/2/.submission_file_x.sh\n"
+        "13|CANCELLED|/home/me/3/.submission_file_x.sh\n"
+        "14|RUNNING|/home/me/4/.submission_file_x.sh\n"
         "15|RUNNING|(null)\n"
     )
-    scripts = {f".submission_file_{number}.sh" for number in (1, 2, 3)}
-    assert jobs_of_scripts(answer, scripts) == ["7", "12"]
+    assert jobs_of_submissions(answer, {"1", "2", "3"}) == ["7", "12"]
 
 
 # --- How a job ended ------------------------------------------------------------------------------
@@ -208,7 +232,34 @@ def test_default_times_of_partitions(names: str | None, times: list[float]) -> N
     assert default_times(PARTITIONS, names) == times
 
 
+# Of SLURM 22.05, and what else it may say.
+NODES = (
+    "NodeName=n1 Arch=x86_64 State=IDLE Partitions=main,low Reason=\n"
+    "NodeName=n2 Arch=x86_64 State=IDLE+DRAIN Partitions=main,low Reason=disk [root@2026]\n"
+    "NodeName=n3 Arch=x86_64 State=DOWN* Partitions=main\n"
+    "NodeName=n4 State=MIXED+MAINT+RESERVED Partitions=gpu\n"
+    "NodeName=n5 State=IDLE+CLOUD+POWERED_DOWN Partitions=gpu\n"
+    "NodeName=n6 State=ALLOCATED# Partitions=gpu\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "nodes"),
+    [
+        (None, ["n2", "n3"]),
+        ("low", ["n2"]),
+        ("gpu", ["n4"]),
+        ("low,gpu", ["n2", "n4"]),
+        ("lo", []),
+    ],
+)
+def test_which_nodes_take_no_jobs(names: str | None, nodes: list[str]) -> None:
+    assert default_partition(PARTITIONS) == "main"
+    assert out_of_service(NODES, names, "main") == nodes
+
+
 def test_there_may_be_no_default_partition() -> None:
+    assert out_of_service(NODES, None, None) == []
     assert time_limits(PARTITIONS.replace("YES", "NO"), None) == []
 
 

@@ -36,6 +36,7 @@ def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
 
 
 def failure(folder: Path) -> SubmissionError:
+    (folder / "jobs").mkdir()
     with pytest.raises(SubmissionError) as error:
         submit(folder / "jobs", "slurm", "train", {"timeout_min": 1}, [RUNNER, RUNNER], 0)
     return error.value
@@ -49,29 +50,51 @@ def failure(folder: Path) -> SubmissionError:
         ("kill -9 $$", SubmissionError),
     ],
 )
-def test_an_error_after_which_jobs_may_exist_names_their_script(
+def test_an_error_after_which_jobs_may_exist_names_their_submission(
     sbatch: Callable[[str], None], tmp_path: Path, action: str, kind: type[SubmissionError]
 ) -> None:
     sbatch(action)
     error = failure(tmp_path)
     assert type(error) is kind
     given = Path((tmp_path / "given").read_text().strip())
-    assert error.script == given.name
+    assert error.submission == given.parent.name
     assert list((tmp_path / "jobs").iterdir()) == []  # nothing is left behind
 
 
-def test_after_a_refusal_there_is_nothing_to_look_for(
-    sbatch: Callable[[str], None], tmp_path: Path
+def test_after_a_refusal_there_is_nothing_to_look_for_and_it_is_not_printed(
+    sbatch: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sbatch("echo sbatch: error: Invalid qos specification >&2; exit 1")
     error = failure(tmp_path)
     assert type(error) is Refused
-    assert error.script is None
+    assert error.submission is None
+    assert list((tmp_path / "jobs").iterdir()) == []
+    assert capsys.readouterr().err == ""
 
 
 def test_jobs_are_those_of_the_array_that_sbatch_names(
     sbatch: Callable[[str], None], tmp_path: Path
 ) -> None:
     sbatch("echo Submitted batch job 12")
-    jobs = submit(tmp_path / "jobs", "slurm", "train", {"timeout_min": 1}, [RUNNER, RUNNER], 0)
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    submission, jobs = submit(folder, "slurm", "train", {"timeout_min": 1}, [RUNNER, RUNNER], 0)
     assert [job.job_id for job in jobs] == ["12_0", "12_1"]
+    assert {file.name for file in (folder / submission).iterdir()} == {
+        "12_submission.sh",
+        "12_0_submitted.pkl",
+        "12_1_submitted.pkl",
+    }
+
+
+def test_a_job_of_an_id_that_was_given_away_again_finds_no_file_of_the_old_one(
+    sbatch: Callable[[str], None], tmp_path: Path
+) -> None:
+    sbatch("echo Submitted batch job 12")
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    found = [submit(folder, "slurm", "train", {"timeout_min": 1}, [RUNNER], 0) for _ in range(2)]
+    (old, (old_job,)), (new, (new_job,)) = found
+    assert old != new
+    assert old_job.job_id == new_job.job_id == "12"
+    assert old_job.paths.folder != new_job.paths.folder

@@ -46,6 +46,7 @@ class Cluster:
     error: SubmissionError | None = None
     arrays: list[tuple[str, list[str], int]] = field(default_factory=list)
     runners: list[JobRunner] = field(default_factory=list)
+    tries: int = 0
 
     def submit(
         self,
@@ -55,17 +56,19 @@ class Cluster:
         parameters: dict[str, Any],
         runners: Sequence[JobRunner],
         array_parallelism: int,
-    ) -> list[ClusterJob]:
+    ) -> tuple[str, list[ClusterJob]]:
         if self.error is not None:
             raise self.error
         if len(runners) > max(1, self.array_limit):
             raise ArrayRefused("Invalid job array specification")
+        self.tries += 1
         if len(runners) > self.room:
             raise LimitReached("no room")
         self.room -= len(runners)
         self.arrays.append((name, [runner.key for runner in runners], array_parallelism))
         self.runners += runners
-        return [ClusterJob(f"{len(self.arrays)}_{task}") for task in range(len(runners))]
+        number = len(self.arrays)
+        return f"s{number}", [ClusterJob(f"{number}_{task}") for task in range(len(runners))]
 
 
 @dataclass
@@ -76,9 +79,9 @@ class Desk:
     ledger: Ledger
     said: list[str] = field(default_factory=list)
 
-    def submit(self, requests: list[Request]) -> tuple[list[str], list[str]]:
+    def submit(self, requests: list[Request], in_queue: int = 0) -> tuple[list[str], list[str]]:
         """The keys of requests that were taken, and of those that were given up."""
-        answers = list(self.submitter.submit(requests))
+        answers = list(self.submitter.submit(requests, in_queue))
         return (
             [answer.request.key for answer in answers if isinstance(answer, Taken)],
             [answer.request.key for answer in answers if isinstance(answer, GivenUp)],
@@ -193,11 +196,12 @@ def test_a_refused_array_is_cut_smaller(
 
 def test_jobs_are_recorded_before_anybody_hears_of_them(desk: Desk) -> None:
     again = replace(request("b", restarts=2), unexplained=1)
-    for answer in desk.submitter.submit([request("a"), again]):
+    for answer in desk.submitter.submit([request("a"), again], in_queue=0):
         assert isinstance(answer, Taken)
         entry = desk.ledger.get(answer.request.key)
         assert entry == answer.entry
         assert entry.job_id == answer.job.job_id
+        assert entry.submission == f"s{entry.job_id.partition('_')[0]}"
         assert entry.fingerprint == f"fingerprint of {answer.request.key}"
         assert entry.restarts == answer.request.restarts
         assert entry.unexplained == answer.request.unexplained
@@ -216,6 +220,7 @@ def test_what_a_job_takes_along_to_the_node(tmp_path: Path, cluster: Cluster) ->
             signal_delay_s=40,
             requeue_limit=7,
             earlier_restarts=3,
+            name="train",
         )
     ]
 
@@ -237,7 +242,33 @@ def test_a_queue_takes_as_many_as_there_is_room_for(desk: Desk, cluster: Cluster
     assert "submitit: waiting until SLURM takes more jobs: no room" in desk.said
     # The queue is left alone for a while.
     cluster.room = 2
-    assert desk.submit([request("c")]) == ([], [])
+    assert desk.submit([request("c")], in_queue=2) == ([], [])
+
+
+def test_a_queue_that_was_full_is_refilled_at_once_and_asked_once(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    """However many jobs wait: the number that it took is remembered."""
+    desk = new_desk(tmp_path, array_limit=lambda: 1000)
+    waiting = [request(f"{number}") for number in range(1000)]
+    cluster.room = 200
+    taken, _ = desk.submit(waiting)
+    assert len(taken) == 200
+    assert cluster.tries < 20  # a search
+    in_queue, polls = 200, 0
+    for ended in (0, 7, 50, 200, 3, 1) * 2:
+        waiting = [job for job in waiting if job.key not in taken]
+        cluster.room += ended
+        in_queue -= ended
+        before = cluster.tries
+        taken, _ = desk.submit(waiting, in_queue)
+        assert cluster.tries - before <= 2  # the room that is known, and one more if time is due
+        in_queue += len(taken)
+        polls += 1
+    # What became free in small numbers waits for more.
+    assert in_queue >= 180
+    assert polls == 12
+    assert len([line for line in desk.said if "waiting until" in line]) == 1
 
 
 def test_what_is_refused_is_given_up_at_once(desk: Desk, cluster: Cluster) -> None:
@@ -289,31 +320,31 @@ def test_a_second_disturbance_is_told_as_the_first_was(desk: Desk, cluster: Clus
 
 @dataclass
 class Queue:
-    """Stands in for squeue and scancel: it has jobs by the names of their scripts, or is away."""
+    """Stands in for squeue and scancel: it has jobs by their submissions, or is away."""
 
     jobs: dict[str, str]
     is_away: bool = False
     cancelled: list[str] = field(default_factory=list)
 
-    def jobs_of_scripts(self, scripts: set[str]) -> list[str]:
+    def jobs_of_submissions(self, submissions: set[str]) -> list[str]:
         if self.is_away:
             raise slurm.QueryError("unable to contact slurm controller")
-        return [job for script, job in self.jobs.items() if script in scripts]
+        return [job for submission, job in self.jobs.items() if submission in submissions]
 
     def cancel(self, job_ids: list[str]) -> list[str]:
         self.cancelled += job_ids
         return []
 
 
-@pytest.mark.parametrize("found", [{"script": "7"}, {"of another": "8"}])
+@pytest.mark.parametrize("found", [{"lost": "7"}, {"another": "8"}])
 def test_a_submission_without_an_answer_is_looked_up_before_it_is_repeated(
     desk: Desk, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, found: dict[str, str]
 ) -> None:
     queue = Queue(found, is_away=True)
-    monkeypatch.setattr(submitter.slurm, "jobs_of_scripts", queue.jobs_of_scripts)
+    monkeypatch.setattr(submitter.slurm, "jobs_of_submissions", queue.jobs_of_submissions)
     monkeypatch.setattr(submitter.slurm, "cancel", queue.cancel)
     cluster.error = Unavailable("timed out")
-    cluster.error.script = "script"
+    cluster.error.submission = "lost"
     assert desk.submit([request("a")]) == ([], [])
     cluster.error = None
     # While nobody knows, nothing is submitted: it could be there twice.
@@ -321,7 +352,7 @@ def test_a_submission_without_an_answer_is_looked_up_before_it_is_repeated(
     assert cluster.arrays == []
     queue.is_away = False
     assert desk.submit([request("a")]) == (["a"], [])
-    assert queue.cancelled == (["7"] if "script" in found else [])
+    assert queue.cancelled == (["7"] if "lost" in found else [])
     # It is asked once.
     queue.is_away = True
     assert desk.submit([request("c")]) == (["c"], [])

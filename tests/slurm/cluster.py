@@ -1,8 +1,10 @@
 """A real SLURM cluster in a private directory: munge, MariaDB, slurmdbd, slurmctld, slurmd."""
 
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
+import psutil
 from configuration import USER, ClusterOptions, free_ports, write_configuration
 
 T = TypeVar("T")
@@ -226,6 +229,24 @@ class SlurmCluster:
         """
         self._daemons.pop(node).communicate()
 
+    def freeze_node(self, node: str, *, with_jobs: bool) -> None:
+        """Stop a node's slurmd, or all processes there, as a machine that hangs does.
+
+        SLURM requeues its jobs after `slurmd_timeout_s` or some more.
+        """
+        self._signal_node(node, signal.SIGSTOP, with_jobs=with_jobs)
+
+    def thaw_node(self, node: str) -> None:
+        """Have what was frozen go on where it was."""
+        self._signal_node(node, signal.SIGCONT, with_jobs=True)
+
+    def _signal_node(self, node: str, number: int, *, with_jobs: bool) -> None:
+        daemon = psutil.Process(self._daemons[node].pid)
+        slurmd = next(child for child in daemon.children() if child.name() == "slurmd")
+        for process in daemon.children(recursive=True) if with_jobs else [slurmd]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
     # --- Daemons ------------------------------------------------------------------------------
 
     def _start_munge(self) -> None:
@@ -254,11 +275,12 @@ class SlurmCluster:
     def _register(self) -> None:
         """Register the cluster and this user with slurmdbd, which at first knows only root."""
         commands = [["add", "cluster", "test"]]
-        if USER != "root":
-            commands += [["add", "user", USER, "account=root"]]
+        for user in {USER, self.options.user} - {"root"}:
+            commands += [["add", "user", user, "account=root"]]
         if self.options.max_submit_jobs is not None:
             limit = f"maxsubmitjobs={self.options.max_submit_jobs}"
-            commands += [["modify", "user", USER, "set", limit]]
+            commands += [["modify", "user", self.options.user, "set", limit]]
+        commands += [command.split() for command in self.options.sacctmgr]
         for command in commands:
             self._output("sacctmgr", "--immediate", *command)
 

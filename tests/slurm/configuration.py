@@ -30,14 +30,40 @@ class ClusterOptions:
     requeue: bool = True
     preempt_send_user_signal: bool = True
     preempt_grace_s: int = 30
+    slurmd_timeout_s: int = 20
     max_submit_jobs: int | None = None
     max_array_size: int = 10001  # 0: no arrays
+    gres: tuple[str, ...] | None = None  # of each node: "gpu:t4:2,shard:4"; None: its GPUs
+    lines: tuple[str, ...] = ()  # more of slurm.conf, where {0} is the first node
+    user: str = USER  # who submits
+    sacctmgr: tuple[str, ...] = ()  # what is set in the accounting
+    on_submit: str = ""  # Lua in job_submit.lua, where `job` is what was asked for
+    on_modify: str = ""  # likewise, of `scontrol update`
+    prolog: str = ""  # a shell script, run by root before each job; {directory} is the cluster's
 
     def __post_init__(self) -> None:
         if self.max_submit_jobs is not None and not self.accounting:
             raise ValueError("max_submit_jobs is kept by slurmdbd: it needs accounting=True")
-        if self.gpus_per_node > len(GPU_DEVICES):
-            raise ValueError(f"gpus_per_node: a node can have at most {len(GPU_DEVICES)}")
+        if self.sacctmgr and not self.accounting:
+            raise ValueError("sacctmgr needs accounting=True")
+        if self.gres is not None and len(self.gres) != self.num_nodes:
+            raise ValueError("gres: one text for each node")
+        if any(sum(n for _, n in gpus(text)) > len(GPU_DEVICES) for text in self.gres_of_nodes):
+            raise ValueError(f"a node can have at most {len(GPU_DEVICES)} GPUs")
+
+    @property
+    def gres_of_nodes(self) -> tuple[str, ...]:
+        """What SLURM calls generic resources, of each node."""
+        if self.gres is not None:
+            return self.gres
+        gpu = "gpu" if self.gpu_type is None else f"gpu:{self.gpu_type}"
+        return (f"{gpu}:{self.gpus_per_node}",) * self.num_nodes
+
+
+def gpus(gres: str) -> list[tuple[str, int]]:
+    """The types of a node's GPUs ("": none), and how many there are of each."""
+    words = [word.split(":") for word in gres.split(",") if word.startswith("gpu")]
+    return [("".join(word[1:-1]), int(word[-1])) for word in words]
 
 
 def write_configuration(
@@ -49,15 +75,20 @@ def write_configuration(
     """
     write = {
         "slurm.conf": slurm_conf(directory, options, ports, nodes),
-        "gres.conf": gres_conf(options),
+        "gres.conf": gres_conf(options, nodes),
         "cgroup.conf": CGROUP_CONF,
     }
     if options.accounting:
         write |= {"slurmdbd.conf": slurmdbd_conf(directory, ports[1]), "my.cnf": my_cnf(directory)}
+    if options.on_submit or options.on_modify:
+        write["job_submit.lua"] = JOB_SUBMIT.format(options=options)
+    if options.prolog:
+        write["prolog"] = f"#!/bin/sh\n{options.prolog.format(directory=directory)}\n"
+    modes = {"slurmdbd.conf": 0o600, "prolog": 0o755}  # slurmdbd insists
     for name, text in write.items():
         file = directory / name
         file.write_text(text)
-        file.chmod(0o600 if name == "slurmdbd.conf" else 0o644)  # slurmdbd insists
+        file.chmod(modes.get(name, 0o644))
 
 
 def free_ports(count: int) -> list[int]:
@@ -81,7 +112,6 @@ def _is_free(port: int) -> bool:
 def slurm_conf(directory: Path, options: ClusterOptions, ports: list[int], nodes: list[str]) -> str:
     host = socket.gethostname().split(".")[0]
     controller_port, slurmdbd_port, *node_ports = ports
-    gpu = "gpu" if options.gpu_type is None else f"gpu:{options.gpu_type}"
     lines = [
         "ClusterName=test",
         f"SlurmctldHost={host}(127.0.0.1)",
@@ -94,7 +124,7 @@ def slurm_conf(directory: Path, options: ClusterOptions, ports: list[int], nodes
         f"SlurmctldPidFile={directory}/slurmctld.pid",
         f"SlurmdPidFile={directory}/slurmd/%n.pid",
         # Faults are noticed in seconds.
-        "SlurmdTimeout=20",
+        f"SlurmdTimeout={options.slurmd_timeout_s}",
         "KillWait=5",
         "ReturnToService=2",
         # Jobs.
@@ -117,18 +147,23 @@ def slurm_conf(directory: Path, options: ClusterOptions, ports: list[int], nodes
         "PreemptMode=REQUEUE",
         # Nodes.
         "SlurmdParameters=config_overrides",  # believe the CPUs and memory given here
-        "GresTypes=gpu",
+        f"GresTypes={'gpu,shard' if 'shard' in str(options.gres) else 'gpu'}",
         *(
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port}"
             f" CPUs={options.cpus_per_node} RealMemory={options.memory_per_node_mb}"
-            f" Gres={gpu}:{options.gpus_per_node}"
-            for node, port in zip(nodes, node_ports, strict=True)
+            + (f" Gres={gres}" if gres else "")
+            for node, port, gres in zip(nodes, node_ports, options.gres_of_nodes, strict=True)
         ),
         "PartitionName=main Nodes=ALL Default=YES MaxTime=1-0 DefaultTime=60 PreemptMode=OFF",
         "PartitionName=low Nodes=ALL MaxTime=1-0 DefaultTime=60 PreemptMode=REQUEUE"
         f" GraceTime={options.preempt_grace_s}",
         "PartitionName=high Nodes=ALL MaxTime=1-0 DefaultTime=60 PreemptMode=OFF PriorityTier=10",
     ]
+    lines += [line.format(*nodes) for line in options.lines]
+    if options.on_submit or options.on_modify:
+        lines += ["JobSubmitPlugins=lua"]
+    if options.prolog:
+        lines += [f"Prolog={directory}/prolog"]
     if options.preempt_send_user_signal:
         lines += ["SlurmctldParameters=preempt_send_user_signal"]
     if options.accounting:
@@ -143,10 +178,31 @@ def slurm_conf(directory: Path, options: ClusterOptions, ports: list[int], nodes
     return "\n".join(lines) + "\n"
 
 
-def gres_conf(options: ClusterOptions) -> str:
-    kind = "" if options.gpu_type is None else f" Type={options.gpu_type}"
-    devices = GPU_DEVICES[: options.gpus_per_node]
-    return "".join(f"Name=gpu{kind} File={device}\n" for device in devices)
+def gres_conf(options: ClusterOptions, nodes: list[str]) -> str:
+    lines = []
+    for node, gres in zip(nodes, options.gres_of_nodes, strict=True):
+        devices = iter(GPU_DEVICES)
+        for kind, number in gpus(gres):
+            type_ = f" Type={kind}" if kind else ""
+            for _ in range(number):
+                lines.append(f"NodeName={node} Name=gpu{type_} File={next(devices)}")
+        for word in gres.split(","):
+            if word.startswith("shard:"):
+                lines.append(f"NodeName={node} Name=shard Count={word.removeprefix('shard:')}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+JOB_SUBMIT = """\
+function slurm_job_submit(job, partitions, user)
+    {options.on_submit}
+    return slurm.SUCCESS
+end
+function slurm_job_modify(job, record, partitions, user)
+    {options.on_modify}
+    return slurm.SUCCESS
+end
+return slurm.SUCCESS
+"""
 
 
 CGROUP_CONF = "CgroupPlugin=cgroup/v1\n"

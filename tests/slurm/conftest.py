@@ -9,6 +9,14 @@ from cluster import SlurmCluster, has_cgroups, missing_programs, new_directory
 from configuration import ClusterOptions, Proctrack
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of sites, which take long, unless they are asked for."""
+    if "sites" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("sites")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session")
 def slurm_packages() -> None:
     """Skips where SLURM is not installed, or fails if the environment has REQUIRE_SLURM=1."""

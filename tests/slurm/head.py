@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,7 @@ class Head:
         environment: Mapping[str, str],
         *arguments: str,
         command: list[str] = COMMAND,
+        user: str | None = None,  # None: this process's
     ) -> None:
         self.directory = directory
         if not (directory / "Snakefile").exists():
@@ -56,6 +58,9 @@ class Head:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                user=user,
+                group=None if user is None else pwd.getpwnam(user).pw_gid,
+                extra_groups=None if user is None else [],
                 # Background jobs of a shell ignore SIGINT, and this process would inherit that.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )

@@ -34,6 +34,10 @@ def test_a_training_longer_than_its_time_limit_is_requeued_under_its_id(
     assert starts(tmp_path) >= 3
     assert len({event.job_id for event in events(tmp_path)}) == 1
     assert head.output.count("Submitted") == 1
+    (job,) = {event.job_id for event in events(tmp_path)}
+    for time in ("1st", "2nd"):
+        line = f"job {job}, train/0, requeued the {time} time: time limit"
+        assert head.output.count(line) == 1
 
 
 def test_where_requeueing_is_forbidden_a_training_is_submitted_anew(
@@ -97,6 +101,27 @@ def test_a_preempted_training_resumes_later(
     assert_one_at_a_time(tmp_path)
     assert starts(tmp_path) == 3
     assert len({event.job_id for event in events(tmp_path)}) == 1
+    reason = "preempted" if send_user_signal else "by SLURM"
+    assert f"train/0, requeued the 2nd time: {reason}" in head.output
+
+
+def test_a_sigterm_that_no_kill_follows_costs_a_requeue_and_no_idle_day(
+    start_cluster: StartCluster, tmp_path: Path
+) -> None:
+    """`scancel --signal=TERM`, of a training and of a job that saves nothing."""
+    cluster = start_cluster(ClusterOptions(num_nodes=1))
+    settings = ["--config", "trainings=1", "seconds=20", "trivial=1", "sleep=20"]
+    with Head(tmp_path, cluster.environment, *settings) as head:
+        cluster.wait_until((tmp_path / "state/0/state").exists, timeout=60)
+        jobs = set(cluster.jobs())
+        cluster.run("scancel", "--signal=TERM", *jobs)
+        head.succeed(timeout=200)
+    assert_result(tmp_path, seconds=20)
+    assert_one_at_a_time(tmp_path)
+    assert [event.kind for event in events(tmp_path)] == ["start", "stop", "start", "end"]
+    assert {event.job_id for event in events(tmp_path)} <= jobs
+    assert (tmp_path / "out/trivial0.txt").read_text() == "0\n"
+    assert head.output.count("Submitted") == 2
 
 
 def test_a_training_on_a_node_that_dies_resumes_elsewhere_from_its_last_save(
@@ -112,3 +137,4 @@ def test_a_training_on_a_node_that_dies_resumes_elsewhere_from_its_last_save(
     first, second, end = events(tmp_path)
     assert (first.kind, second.kind, end.kind) == ("start", "start", "end")
     assert second.step > 0
+    assert "train/0, requeued the 1st time: by SLURM (its node failed" in head.output

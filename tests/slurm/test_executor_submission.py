@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from cluster import SlurmCluster
 from configuration import ClusterOptions
-from head import Head
+from head import Head, assert_result, starts, unlock
+
+from snakemake_executor_plugin_submitit.slurm_answers import QUEUE_FORMAT, queued_states
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +37,10 @@ def test_jobs_of_equal_resources_are_one_array(slurm_cluster: SlurmCluster, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--submitit-partition=nope"], "rule train, trivial: SLURM refuses partition=nope"),
+        (["--submitit-partition=nope"], "SLURM refuses rule train (partition=nope, mem=500M"),
+        (["--submitit-partition=nope"], "; rule trivial (partition=nope, mem=400M"),
         (["--submitit-account=nope"], "Invalid account"),
-        (["--set-resources=trivial:gpu=5"], "rule trivial: SLURM refuses gres=gpu:5"),
+        (["--set-resources=trivial:gpu=5"], "SLURM refuses rule trivial (gres=gpu:5"),
         (["--set-resources=trivial:runtime=2d"], "the partition allows at most 1440 minutes"),
         (["--set-resources=trivial:runtime=soon"], "rule trivial: Resource 'runtime'"),
         (["--set-resources=trivial:gpus=1"], "unknown resource gpus; did you mean gpu?"),
@@ -166,7 +169,7 @@ def test_a_submit_limit_means_waiting(start_cluster: StartCluster, tmp_path: Pat
     cluster = start_cluster(ClusterOptions(num_nodes=1, max_submit_jobs=3))
     with Head(tmp_path, cluster.environment, "--config", "trivial=7") as head:
         head.succeed(timeout=200)
-    assert "waiting until SLURM takes more jobs" in head.output
+    assert head.output.count("waiting until SLURM takes more jobs") == 1
 
 
 def test_a_site_without_arrays_and_a_job_that_sigterm_finds_unsubmitted(
@@ -189,6 +192,49 @@ def test_a_site_without_arrays_and_a_job_that_sigterm_finds_unsubmitted(
         head.process.terminate()
         assert head.wait(timeout=30) == 1
     assert "not submitted: Snakemake was told to stop" in head.output
+
+
+def test_a_maintenance_is_waited_for_and_stops_nothing_else(
+    start_cluster: StartCluster, tmp_path: Path
+) -> None:
+    cluster = start_cluster(ClusterOptions(num_nodes=2, accounting=False))
+    gone, stays = cluster.nodes
+    cluster.run("scontrol", "create", "partitionname=other", f"nodes={gone}")
+    with Head(tmp_path, cluster.environment, "--config", "trainings=1", "seconds=30") as first:
+        cluster.wait_until(lambda: starts(tmp_path) == 1, 60)
+        first.kill()
+    # Draining: the training goes on.
+    for node in (gone, stays):
+        cluster.run("scontrol", "update", f"nodename={node}", "state=drain", "reason=disk")
+    unlock(tmp_path)
+    other = "--set-resources=trivial:slurm_partition=other"
+    settings = ["--config", "trainings=1", "seconds=30", "trivial=1"]
+    with Head(tmp_path, cluster.environment, other, *settings) as head:
+        cluster.wait_until((tmp_path / "out/train0.txt").exists, 60)
+        assert "is found again: out/train0.txt" in head.output
+        lines = [line for line in head.output.splitlines() if "out of service" in line]
+        assert len(lines) == 2  # of each partition
+        assert any("rule trivial (partition=other, mem=400M" in line for line in lines)
+        assert any(f"{gone} is out of service" in line for line in lines)
+        assert not (tmp_path / "out/trivial0.txt").exists()
+        cluster.run("scontrol", "update", f"nodename={gone}", "state=resume")
+        head.succeed(timeout=60)
+    assert_result(tmp_path, seconds=30)
+    assert starts(tmp_path) == 1
+
+
+def test_a_rebuilt_cluster_gives_its_ids_away_again(
+    start_cluster: StartCluster, tmp_path: Path
+) -> None:
+    """The new job of that id is not taken for the old one, which failed, and is not cancelled."""
+    logs = []
+    for target, code in (("out/fail.txt", 1), ("out/trivial0.txt", 0)):
+        cluster = start_cluster(ClusterOptions(num_nodes=1, accounting=False))
+        with Head(tmp_path, cluster.environment, target) as head:
+            assert head.wait(timeout=60) == code, head.output
+        logs.append(next(line for line in head.output.splitlines() if "Submitted 1" in line))
+    assert logs[0].split()[-1] == logs[1].split()[-1]
+    assert (tmp_path / "out/trivial0.txt").read_text() == "0\n"
 
 
 def test_variables_of_slurm_in_the_environment_change_nothing(
@@ -223,6 +269,14 @@ def test_the_command_that_is_offered_for_held_jobs_helps(
         slurm_cluster.wait_until(lambda: "scontrol release" in head.output, 60)
         line = next(line for line in head.output.splitlines() if "scontrol release" in line)
         assert "of trivial cannot start: JobHeldUser" in line
+        # The queue says of which submission its jobs are, and how often they were started.
+        command = ["squeue", "--array", "--noheader", f"--Format={QUEUE_FORMAT}"]
+        states = queued_states(slurm_cluster.run(*command).stdout)
+        (folder,) = (tmp_path / ".snakemake/submitit/slurm/jobs").iterdir()
+        assert {(state.submission, state.restarts) for state in states.values()} == {
+            (folder.name, 0)
+        }
+        assert len(states) == 3
         slurm_cluster.run(*line[line.index("scontrol") :].split())
         head.succeed(timeout=100)
     assert head.output.count("cannot start") == 1

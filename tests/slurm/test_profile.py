@@ -90,13 +90,13 @@ def test_after_a_killed_or_ended_head_the_same_command_finds_its_job(
         killed.kill()
     with head() as ended:
         slurm_cluster.wait_until(lambda: "train" in ended.output, timeout=60)
-        slurm_cluster.wait_until(lambda: "Select jobs" in ended.output, timeout=60)
+        slurm_cluster.wait_until(lambda: "found again" in ended.output, timeout=60)
         ended.process.terminate()
         assert ended.wait(timeout=60) == 128 + signal.SIGTERM, ended.output
     assert "its jobs run on in the cluster" in ended.output.splitlines()[-1]
     assert len(slurm_cluster.jobs()) == 1
     with head() as stopped:
-        slurm_cluster.wait_until(lambda: "Select jobs" in stopped.output, timeout=60)
+        slurm_cluster.wait_until(lambda: "found again" in stopped.output, timeout=60)
         time.sleep(2)
         stopped.interrupt()
         assert stopped.wait(timeout=60) == 128 + signal.SIGINT, stopped.output

@@ -40,7 +40,7 @@ def test_a_failed_jobs_files_stay_until_it_is_submitted_again(tmp_path: Path) ->
         with Head(tmp_path, os.environ, *LOCAL, "out/fail.txt") as head:
             assert head.wait(timeout=100) == 1
         kept.append({path.name for path in jobs.iterdir()})
-    assert [len({name.split("_")[0] for name in names}) for names in kept] == [1, 1], kept
+    assert [len({name.split(".")[0] for name in names}) for names in kept] == [1, 1], kept
     assert kept[0].isdisjoint(kept[1])
 
 
@@ -97,3 +97,51 @@ def test_a_time_limit_is_outlived(tmp_path: Path) -> None:
         head.succeed(timeout=150)
     assert_result(tmp_path, seconds=35)
     assert [event.kind for event in events(tmp_path)] == ["start", "stop", "start", "end"]
+
+
+# --- What Snakemake can do with the jobs of any executor ------------------------------------------
+
+FEATURES = """
+rule grow:
+    output: "grown.txt"
+    resources: mem_mb=50
+    shell: "[[ {resources.mem_mb} -ge 300 ]] && echo {resources.mem_mb} > {output}"
+rule part:
+    output: "part{i}.txt"
+    shell: "echo $SUBMITIT_LOCAL_JOB_ID > {output}"
+"""
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    """A folder with the workflow above."""
+    (tmp_path / "Snakefile").write_text(FEATURES)
+    return tmp_path
+
+
+def test_a_retry_gets_the_resources_of_its_attempt(features: Path) -> None:
+    """Not with `retries:` in the rule: the Snakemake on the node then tries again by itself."""
+    more = ["--retries=2", "--set-resources=grow:mem_mb=100*attempt"]
+    with Head(features, os.environ, *LOCAL, *more, "--", "grown.txt") as head:
+        head.succeed(timeout=100)
+    assert (features / "grown.txt").read_text() == "300\n"
+    assert head.output.count("Trying to restart job") == 2
+
+
+def test_jobs_of_a_group_run_in_as_many_jobs_as_it_has_components(features: Path) -> None:
+    parts = [f"part{i}.txt" for i in range(4)]
+    groups = ["--groups", "part=all", "--group-components", "all=2"]
+    with Head(features, os.environ, *LOCAL, *groups, "--", *parts) as head:
+        head.succeed(timeout=100)
+    ids = [(features / part).read_text() for part in parts]
+    assert sorted(ids.count(job_id) for job_id in set(ids)) == [2, 2]
+
+
+def test_touch_runs_nothing(features: Path) -> None:
+    output = features / "part0.txt"
+    output.write_text("by hand\n")
+    os.utime(output, (0, 0))
+    with Head(features, os.environ, *LOCAL, "--touch", "--forceall", "part0.txt") as head:
+        head.succeed(timeout=100)
+    assert output.read_text() == "by hand\n"
+    assert output.stat().st_mtime > time.time() - 100

@@ -3,6 +3,7 @@
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
 from snakemake_executor_plugin_submitit.executor import Executor
+from snakemake_executor_plugin_submitit.incarnation import guard_this_process
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
@@ -17,3 +18,6 @@ common_settings = CommonSettings(
     auto_deploy_default_storage_provider=False,
     init_seconds_before_status_checks=0,
 )
+
+# Each Snakemake imports this package, the one on the node, too.
+guard_this_process()

@@ -19,7 +19,32 @@ UNEXPLAINED_RETRIES = 2  # in a row
 NOT_THE_JOBS_FAULT = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}
 # How SLURM shows a job that SIGUSR2 killed before it had a handler: directly, or through a shell.
 SIGNALLED_TOO_EARLY = {f"0:{signal.SIGUSR2:d}", f"{128 + signal.SIGUSR2}:0"}
+KILLED = {f"0:{signal.SIGKILL:d}", f"{128 + signal.SIGKILL}:0"}
 HELD_AFTER_REQUEUES = "JobHoldMaxRequeue"
+
+
+# --- What is known of a job -----------------------------------------------------------------------
+
+
+def own_state(shown: QueuedState | None, submission: str) -> QueuedState | None:
+    """The job under an id in the queue, if it is this submission's; None if it is not there.
+
+    A controller that was rebuilt gives its ids away again, and so does this machine.
+    """
+    if shown is not None and submission and shown.submission not in ("", submission):
+        return None
+    return shown
+
+
+def of_newest_start(outcome: Outcome | None, state: QueuedState | None) -> Outcome | None:
+    """What a job says of itself, unless SLURM has started it again, or is about to.
+
+    `Results` has left out what a newer start has claimed: where SLURM knows nothing, that is
+    believed. A start that has not begun yet finds itself unwanted once the outcome was accepted.
+    """
+    if outcome is None or state is None or state.restarts is None:
+        return outcome
+    return None if state.restarts > outcome.restarts else outcome
 
 
 # --- A job that was submitted ---------------------------------------------------------------------
@@ -39,12 +64,13 @@ class Facts:
     """All that is known of a submitted job."""
 
     on_slurm: bool
-    outcome: Outcome | None  # what the job says of itself; None: nothing yet
+    outcome: Outcome | None  # what its newest start says of itself; None: nothing yet
     is_answered: bool  # SLURM has answered at this poll
     state: QueuedState | None  # the job in SLURM's last answer; None: it is not there
     ended_answers: int  # how many answers in a row showed the job as ended, or not at all
     doubtful_s: float  # time since the first of these answers, or since the failure was read
     latency_wait_s: float  # how long a file may take to be seen here
+    restarts: int  # how often SLURM has started it again
     submissions_before: int
     unexplained_before: int  # of these, the last ones that ended and nobody knew why
     requeue_limit: int
@@ -122,7 +148,7 @@ def _without_outcome(job: Facts) -> Verdict:
     if _was_interrupted(job.how_it_ended, on_slurm=job.on_slurm):
         return _resubmit(job, job.how_it_ended.ending.state)
     reason = report.reason(None, job.how_it_ended.ending, job.how_it_ended.log_end)
-    if _is_unexplained(job.how_it_ended):
+    if _is_unexplained(job.how_it_ended, job.restarts):
         times = job.unexplained_before + 1
         if times <= UNEXPLAINED_RETRIES:
             return _resubmit(job, job.how_it_ended.ending.state, unexplained=times)
@@ -146,10 +172,15 @@ def _was_interrupted(how: HowItEnded, *, on_slurm: bool) -> bool:
     )
 
 
-def _is_unexplained(how: HowItEnded) -> bool:
-    """Whether nobody can tell: the job's fault, or a site's that forgets jobs or signals early."""
-    is_forgotten = how.ending.state == "UNKNOWN" and not report.says_why(how.log_end)
-    return is_forgotten or how.ending.exit_code in SIGNALLED_TOO_EARLY
+def _is_unexplained(how: HowItEnded, restarts: int) -> bool:
+    """Whether nobody can tell: the job's fault, or a site's that forgets jobs or signals early.
+
+    Or that kills the step of a later start with that of an earlier one, on a node that came back.
+    """
+    if how.ending.exit_code in SIGNALLED_TOO_EARLY:
+        return True
+    is_killed = restarts > 0 and how.ending.exit_code in KILLED
+    return (how.ending.state == "UNKNOWN" or is_killed) and not report.says_why(how.log_end)
 
 
 def _resubmit(job: Facts, reason: str, *, unexplained: int = 0) -> Verdict:
@@ -180,7 +211,7 @@ class Earlier:
 
     is_same: bool  # it has the same parameters and inputs
     is_cancelled: bool  # a head cancelled it: it is about to end
-    outcome: Outcome | None
+    outcome: Outcome | None  # of its newest start
     has_outputs: bool  # it is done, and all its outputs exist
     is_forced: bool  # it is done, and the user wants its outputs made again
     is_done_since_start: bool  # it was done after this head had started

@@ -47,6 +47,7 @@ class Submitted:
     info: SubmittedJobInfo
     debug_job: Any = None  # submitit's, where it runs in this process
     outcome: Outcome | None = None
+    restarts: int = 0  # how often SLURM has started it again
     ended_answers: int = 0  # how many answers in a row showed it as ended, or not at all
     first_ending: Ending = field(default_factory=Ending)  # as SLURM had it at the first of these
     has_failed: bool = False
@@ -54,6 +55,8 @@ class Submitted:
 
     def note(self, state: QueuedState | None, *, is_answered: bool, now: float) -> None:
         """Record what a poll showed: the job's state, if an answer came, or its failure."""
+        if state is not None:
+            self.restarts = max(self.restarts, state.restarts or 0)
         if self.outcome is not None:
             self.doubtful_since = self.doubtful_since or now
         elif is_answered and state is not None and state.is_alive:

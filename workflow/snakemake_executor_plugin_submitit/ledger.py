@@ -13,6 +13,7 @@ class Entry:
 
     key: str  # of the outputs it makes
     job_id: str
+    submission: str = ""  # a name that no other job has, not even a later one of the same id
     fingerprint: str  # of its parameters and inputs
     restarts: int = 0  # submissions before this one
     unexplained: int = 0  # of these, the last ones that ended and nobody knew why
@@ -61,10 +62,9 @@ class Ledger:
                 os.fsync(file.fileno())
 
 
-def holder(path: Path, key: str) -> str | None:
-    """The id of the job that may make these outputs; None if no job is recorded."""
-    entry = _read(path).get(key)
-    return entry.job_id if entry else None
+def recorded(path: Path, key: str) -> Entry | None:
+    """The job last submitted for these outputs; None if there is none, or it was dropped."""
+    return _read(path).get(key)
 
 
 def _line(entry: Entry) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 from collections.abc import Iterable
+from pathlib import Path
 
 import psutil
 
@@ -12,7 +13,11 @@ from snakemake_executor_plugin_submitit.slurm_answers import QueuedState
 
 def running_states(job_ids: Iterable[str]) -> dict[str, QueuedState]:
     """Those of the jobs that run, as a queue would show them."""
-    return {job_id: QueuedState("RUNNING") for job_id in job_ids if _controller(job_id)}
+    return {
+        job_id: QueuedState("RUNNING", submission=_submission(controller))
+        for job_id in job_ids
+        if (controller := _controller(job_id))
+    }
 
 
 def cancel(job_ids: Iterable[str]) -> None:
@@ -20,6 +25,12 @@ def cancel(job_ids: Iterable[str]) -> None:
     for process in filter(None, map(_controller, job_ids)):
         with contextlib.suppress(psutil.Error):
             process.send_signal(signal.SIGTERM)
+
+
+def _submission(controller: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error, IndexError):
+        return Path(controller.cmdline()[-1]).name
+    return ""
 
 
 def _controller(job_id: str) -> psutil.Process | None:

@@ -1,7 +1,11 @@
 """Warnings that would otherwise come with each poll."""
 
 import contextlib
+import io
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from typing import TextIO
 
 
 class Notices:
@@ -31,3 +35,26 @@ class Notices:
             self.warn(what, f"{what} failed, trying again: {type(error).__name__}: {error}")
         else:
             self.settled(what)
+
+
+@contextlib.contextmanager
+def without_stderr() -> Iterator[None]:
+    """Drop what this thread prints to stderr: submitit prints the errors that it raises, too."""
+    with contextlib.redirect_stderr(_OfOtherThreads(sys.stderr)):
+        yield
+
+
+class _OfOtherThreads(io.TextIOBase):
+    """Passes on what other threads print, to which sys.stderr belongs as well."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._thread = threading.get_ident()
+
+    def write(self, text: str) -> int:
+        if threading.get_ident() != self._thread:
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()

@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from snakemake_interface_common.exceptions import ApiError
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
-from snakemake_executor_plugin_submitit import slurm
+from snakemake_executor_plugin_submitit import environment, slurm
 from snakemake_executor_plugin_submitit.resources import (
     DefaultTime,
     ResourceError,
@@ -16,6 +17,7 @@ from snakemake_executor_plugin_submitit.resources import (
     evaluated_resources,
     submission_parameters,
 )
+from snakemake_executor_plugin_submitit.sbatch_errors import NO_SUCH_NODES
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
 from snakemake_executor_plugin_submitit.submission import refusal
 
@@ -47,8 +49,12 @@ def check_jobs(
     settings: ExecutorSettings,
     folder: Path,
     default_time: DefaultTime,
+    warn: Callable[[str], None],
 ) -> None:
-    """Raise ApiError, with a line for each mistake in the resources of the jobs to come."""
+    """Raise ApiError, with a line for each mistake in the resources of the jobs to come.
+
+    What SLURM cannot start because of a maintenance is none: it is warned of.
+    """
     problems: list[str] = []
     rules: dict[str, set[str]] = {}  # names, by their parameters
     for job in jobs:
@@ -61,21 +67,42 @@ def check_jobs(
         except ResourceError as error:
             problems.append(str(error))
     if settings.cluster == "slurm":
-        problems += _refusals(rules, folder)
+        problems += _refusals(rules, folder, warn)
     if problems:
         raise ApiError("\n".join(dict.fromkeys(problems)))
 
 
-def _refusals(rules: Mapping[str, set[str]], folder: Path) -> list[str]:
-    """What SLURM would refuse: one line for each of its answers."""
-    asked: dict[str, str] = {}  # by the answer
-    names: dict[str, set[str]] = {}  # likewise
-    for text, those in rules.items():
+def _refusals(
+    rules: Mapping[str, set[str]], folder: Path, warn: Callable[[str], None]
+) -> list[str]:
+    """What SLURM would refuse: one line for each of its answers, with who asked for what."""
+    asked: dict[str, list[str]] = {}  # by the answer
+    waiting: dict[str, list[str]] = {}  # by the nodes that are out of service
+    for text, names in rules.items():
         parameters = json.loads(text)
         if answer := refusal(folder, parameters):
-            asked.setdefault(answer, asked_for(parameters))
-            names.setdefault(answer, set()).update(those)
-    return [
-        f"rule {', '.join(sorted(names[answer]))}: SLURM refuses {what}: {answer}"
-        for answer, what in asked.items()
-    ]
+            request = f"rule {', '.join(sorted(names))} ({asked_for(parameters)})"
+            if nodes := _in_maintenance(answer, parameters):
+                waiting.setdefault(nodes, []).append(request)
+            else:
+                asked.setdefault(answer, []).append(request)
+    for nodes, requests in waiting.items():
+        warn(
+            f"submitit: no node can take {'; '.join(requests)} at present, and {nodes} out of "
+            "service: such jobs are submitted nevertheless, and wait if they fit there"
+        )
+    return [f"SLURM refuses {'; '.join(requests)}: {answer}" for answer, requests in asked.items()]
+
+
+def _in_maintenance(answer: str, parameters: Mapping[str, Any]) -> str | None:
+    """The nodes that the answer may be about, `n1 is` or `n1 and 5 more are`, if they are away.
+
+    `sbatch --test-only` looks only at nodes that are in service, and sbatch itself at all.
+    """
+    if not NO_SUCH_NODES.search(answer):
+        return None
+    partition = parameters.get("slurm_partition", environment.partition())
+    nodes = slurm.out_of_service(partition)
+    if len(nodes) > 1:
+        return f"{nodes[0]} and {len(nodes) - 1} more are"
+    return f"{nodes[0]} is" if nodes else None

@@ -11,6 +11,7 @@ from snakemake_executor_plugin_submitit.slurm_answers import Ending
 OUT_OF_MEMORY = re.compile(r"oom[-_ ]kill|exceeded (job|step) memory limit", re.I)
 SETUP = "its setup failed"
 SETUP_FAILED = re.compile(r"^setup failed, (exit code \d+: .*)$", re.M)  # as its shell says it
+CANNOT_OPEN = "0:53"  # the code and signal of a job whose node cannot open its log
 EXIT_CODE = re.compile(r"non-zero exit (?:status|code) (\d+)")
 NOISE = ("submitit ", "srun:", "slurmstepd-")
 TAIL_LINES = 20
@@ -34,6 +35,11 @@ def reason(outcome: Outcome | None, ending: Ending, log_end: str) -> str:
         return "it left no result, and SLURM does not remember it"
     code = f", exit code {ending.exit_code}" if ending.exit_code not in ("", "0:0") else ""
     at = f" on {ending.node}" if ending.node else ""
+    if ending.exit_code == CANNOT_OPEN:
+        return (
+            f"it could not write to {Path.cwd()}{at}: put the project on a disk that the "
+            "nodes share, with room on it (SLURM says exit code 0:53)"
+        )
     return f"SLURM says {ending.state}{code}{at}"
 
 

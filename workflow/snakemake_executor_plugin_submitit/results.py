@@ -1,77 +1,161 @@
-"""The folder that the head and the nodes share: what submitit puts there for each job."""
+"""The folder that the head and the nodes share: what submitit and the jobs put there."""
 
 import contextlib
+import json
 import os
-from collections.abc import Iterable
+import pwd
+import shutil
+import stat
+import time
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from snakemake_executor_plugin_submitit import internals
-from snakemake_executor_plugin_submitit.runner import Outcome, saves_file
+from snakemake_interface_common.exceptions import ApiError
+
+from snakemake_executor_plugin_submitit import incarnation, internals
+from snakemake_executor_plugin_submitit.ledger import Entry
+from snakemake_executor_plugin_submitit.runner import Outcome
+
+RECORD = ".json"
+OF_NO_JOB = {".sh", ".save_tmp", incarnation.UNFINISHED}  # in the folder of a submission
+SWEPT_AFTER_S = 3600.0  # another head may be about to record it
 
 
 class Results:
-    """The results of jobs, by their ids."""
+    """The files of jobs. Each submission has a folder of its own, with a name that stays its own.
+
+    Nodes run what lies there, and the head believes it: raises ApiError if others can write to it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.parent.mkdir(parents=True, exist_ok=True)
+        for private in (folder.parent, folder):
+            private.mkdir(mode=0o700, exist_ok=True)
+            check_private(private)
+        self._listed: dict[tuple[str, str], int] = {}
+        self.look()
 
-    def ids(self) -> set[str]:
-        """The jobs that left a result; one listing for all."""
+    def look(self) -> None:
+        """Find the records that jobs have left; one listing for all. Raises ApiError, OSError."""
+        check_private(self.folder)
         with contextlib.suppress(OSError):
             # NFS reads a folder anew only after a change to it.
-            self.folder.chmod(self.folder.stat().st_mode)
-        names = os.listdir(self.folder)
-        suffix = internals.RESULT
-        return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
+            self.folder.chmod(stat.S_IMODE(self.folder.stat().st_mode))
+        listed: dict[tuple[str, str], int] = {}
+        for name in os.listdir(self.folder):
+            if name.endswith(RECORD):
+                submission, job_id, restarts, _ = name.split(".")
+                job = submission, job_id
+                listed[job] = max(int(restarts), listed.get(job, 0))
+        self._listed = listed
 
-    def get(self, job_id: str) -> Outcome | None:
-        """What a job left; None if it left no result, or has not finished writing it."""
-        try:
-            kind, value = internals.read_result(self._paths(job_id).result_pickle)
-        except (OSError, EOFError):
+    def get(self, entry: Entry) -> Outcome | None:
+        """What a job's newest start left, as of the last look; None if it has left nothing yet."""
+        if (file := self._record(entry)) is None:
             return None
-        except Exception as error:  # of another version, or torn
-            return Outcome("failed", f"unreadable result: {error}")
-        if kind == "success" and isinstance(value, Outcome):
-            return value
-        return Outcome("failed", str(value).strip().splitlines()[-1])
+        try:
+            newest = incarnation.newest(self.folder, entry.submission, entry.job_id)
+            if newest is not None and newest > self._listed[entry.submission, entry.job_id]:
+                return None
+            return Outcome(**json.loads(file.read_bytes()))
+        except OSError:
+            return None
+        except (ValueError, TypeError) as error:  # of another version, or damaged
+            return Outcome("failed", f"unreadable record {file}: {error}")
 
-    def time(self, job_id: str) -> float:
-        """When a job left its result, in seconds since the epoch."""
-        return self._paths(job_id).result_pickle.stat().st_mtime
+    def time(self, entry: Entry) -> float:
+        """When a job left its record, in seconds since the epoch."""
+        file = self._record(entry)
+        return file.stat().st_mtime if file else 0.0
 
-    def can_resume(self, job_id: str) -> bool:
+    def can_resume(self, entry: Entry) -> bool:
         """Whether something in the job saves its state on SIGUSR2."""
-        return saves_file(self.folder, job_id).exists()
+        return incarnation.saves_file(self.folder, entry.submission, entry.job_id).exists()
 
-    def log(self, job_id: str) -> Path:
+    def log(self, entry: Entry) -> Path:
         """All that a job printed."""
-        return self._paths(job_id).stdout
+        return self._paths(entry).stdout
 
-    def inputs(self, key: str) -> Path:
-        """A list of the input files of the job that makes the outputs named by `key`."""
+    def list_inputs(self, key: str, files: Iterable[str]) -> str:
+        """Write down the input files of the job that makes the outputs named by `key`; where."""
+        listing = self._inputs(key)
+        listing.write_text("".join(f"{file}\n" for file in files))
+        return str(listing)
+
+    def _inputs(self, key: str) -> Path:
         return self.folder / f"{key}.inputs"
 
-    def remove(self, job_id: str, key: str, others: Iterable[str]) -> None:
-        """Remove a job's files; its array's only if none of the `others` is in the same array."""
-        paths = self._paths(job_id)
+    def remove(self, entry: Entry, others: Collection[str]) -> None:
+        """Remove a job's files; its submission's if it is none of the `others` and nothing is left.
+
+        What a node that was cut off writes later finds no folder.
+        """
+        paths = self._paths(entry)
+        last = self._listed.get((entry.submission, entry.job_id), -1)
         files = [
+            *(self._record_file(entry, restarts) for restarts in range(last + 1)),
+            incarnation.owner_file(self.folder, entry.submission, entry.job_id),
+            incarnation.saves_file(self.folder, entry.submission, entry.job_id),
             paths.submitted_pickle,
             paths.result_pickle,
             paths.stdout,
-            saves_file(self.folder, job_id),
-            self.inputs(key),
+            self._inputs(entry.key),
         ]
-        if array_id(job_id) not in map(array_id, others):
-            files.append(paths.submission_file)
         for file in files:
             file.unlink(missing_ok=True)
+        if entry.submission in others:
+            return
+        if not entry.submission:  # of a version that had one folder for all
+            paths.submission_file.unlink(missing_ok=True)
+        elif all(file.suffix in OF_NO_JOB for file in _listing(paths.folder)):
+            shutil.rmtree(paths.folder, ignore_errors=True)
 
-    def _paths(self, job_id: str) -> internals.JobPaths:
-        return internals.job_paths(self.folder, job_id)
+    def sweep(self, submissions: Collection[str]) -> None:
+        """Remove what heads left that were killed before they recorded a submission."""
+        for path in _listing(self.folder):
+            submission = path.name.partition(".")[0]
+            if submission in submissions or not (path.is_dir() or path.suffix == RECORD):
+                continue
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > SWEPT_AFTER_S:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _record(self, entry: Entry) -> Path | None:
+        restarts = self._listed.get((entry.submission, entry.job_id))
+        return None if restarts is None else self._record_file(entry, restarts)
+
+    def _record_file(self, entry: Entry, restarts: int) -> Path:
+        return incarnation.record_file(self.folder, entry.submission, entry.job_id, restarts)
+
+    def _paths(self, entry: Entry) -> internals.JobPaths:
+        return internals.job_paths(self.folder / entry.submission, entry.job_id)
 
 
-def array_id(job_id: str) -> str:
-    """`12` of `12_3`, and of `12`."""
-    return job_id.partition("_")[0]
+def check_private(folder: Path) -> None:
+    """Raise ApiError if anybody but this user and root can write to a folder."""
+    status = folder.stat()
+    if status.st_uid not in (os.geteuid(), 0):
+        raise ApiError(
+            f"{folder} belongs to {_name(status.st_uid)}, whose files are not to be trusted: "
+            "work in a folder of your own, or move that one away"
+        )
+    if stat.S_IMODE(status.st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ApiError(
+            f"others can write to {folder}, and what lies there is run: if nobody has, "
+            f"type `chmod go-w {folder}` and the same command again"
+        )
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _listing(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []

@@ -10,12 +10,15 @@ LIMIT = re.compile(
 # limits ("job submit limit, user's size and/or time limits"); a line before it may name the one.
 NAMED_LIMIT = re.compile(r"\b((?:QOS|Assoc)(?:Max|Min|Grp)\w+)")
 ANY_LIMIT = re.compile(r"\(job submit limit, user's size and/or time limits\)")
+NO_SUCH_NODES = re.compile(r"requested node configuration is not available", re.I)
 REFUSAL = re.compile(
     r"invalid|sbatch --help|not permitted|permission denied|access denied"
     r"|requested node configuration is not available|can ?not be satisfied|not supported"
     r"|more processors requested|violates accounting|unable to open|no partition|unknown",
     re.I,
 )
+# A site's submit plugin (job_submit/lua) says why in its own words, and SLURM adds only this.
+SITES_OWN_WORDS = re.compile(r"; (Batch job submission|allocation) fail(ed|ure): Unspecified error")
 ARRAY = re.compile(r"invalid job array", re.I)
 # What passes, however long it takes: the controller, its network, keys or disk are away; the site
 # is in maintenance. From slurm_errno.c, and from commands that find no configuration.
@@ -43,7 +46,7 @@ ANSWER_LOST = re.compile(
 class SubmissionError(Exception):
     """The jobs were not submitted, as far as sbatch knows; another try may succeed."""
 
-    script: str | None = None  # the name of what sbatch was given, if SLURM may have taken it
+    submission: str | None = None  # its name, if SLURM may have taken it nevertheless
 
 
 class Refused(SubmissionError):
@@ -89,7 +92,7 @@ def meaning(message: str) -> SubmissionError:
         return Unavailable(text)
     if ARRAY.search(text):
         return ArrayRefused(text)
-    if REFUSAL.search(text):
+    if REFUSAL.search(text) or SITES_OWN_WORDS.search(text):
         return Refused(text)
     return SubmissionError(text)
 

@@ -13,6 +13,7 @@ from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol")
 QUERY_TIMEOUT_S = 120
 COMMAND_TIMEOUT_S = 60
+DEFAULT_KILL_WAIT_S = 30.0
 CANCELLED_AT_ONCE = 1000  # ids on one command line
 
 
@@ -29,7 +30,7 @@ def queued_states() -> dict[str, QueuedState]:
     """This user's jobs, by id, with those that ended in the last minutes; raises QueryError."""
     answer = _ask(
         "squeue", f"--user={os.getuid()}", "--states=all", "--array", "--noheader",
-        f"--format={slurm_answers.QUEUE_FORMAT}",
+        f"--Format={slurm_answers.QUEUE_FORMAT}",
     )  # fmt: skip
     try:
         return slurm_answers.queued_states(answer)
@@ -37,14 +38,14 @@ def queued_states() -> dict[str, QueuedState]:
         raise QueryError(f"squeue: its answer is cut off: {error}") from error
 
 
-def jobs_of_scripts(scripts: Collection[str]) -> list[str]:
-    """This user's live jobs and arrays submitted with these scripts; raises QueryError."""
+def jobs_of_submissions(submissions: Collection[str]) -> list[str]:
+    """This user's live jobs and arrays of these submissions; raises QueryError."""
     answer = _ask(
         "squeue", f"--user={os.getuid()}", "--states=all", "--noheader",
         f"--format={slurm_answers.COMMAND_FORMAT}",
     )  # fmt: skip
     try:
-        return slurm_answers.jobs_of_scripts(answer, scripts)
+        return slurm_answers.jobs_of_submissions(answer, submissions)
     except ValueError as error:
         raise QueryError(f"squeue: its answer is cut off: {error}") from error
 
@@ -73,6 +74,14 @@ def array_limit() -> int | None:
     return None
 
 
+def kill_wait_s() -> float:
+    """How long SLURM waits between SIGTERM and SIGKILL; its default while it does not answer."""
+    with contextlib.suppress(QueryError, ValueError):
+        settings = slurm_answers.configuration(_ask("scontrol", "show", "config"))
+        return float(settings.get("KillWait", "").partition(" ")[0])
+    return DEFAULT_KILL_WAIT_S
+
+
 def partition_time_limits(names: str | None) -> list[float]:
     """The longest time limits of partitions (`a,b`; None: the default one), in minutes.
 
@@ -80,6 +89,17 @@ def partition_time_limits(names: str | None) -> list[float]:
     """
     answer = _ask("scontrol", "show", "--oneliner", "partition")
     return slurm_answers.time_limits(answer, names)
+
+
+def out_of_service(names: str | None) -> list[str]:
+    """The nodes of partitions (`a,b`; None: the default one) that take no jobs at present."""
+    with contextlib.suppress(QueryError):
+        default = slurm_answers.default_partition(
+            _ask("scontrol", "show", "--oneliner", "partition")
+        )
+        nodes = _ask("scontrol", "show", "--oneliner", "node")
+        return slurm_answers.out_of_service(nodes, names, default)
+    return []
 
 
 class DefaultTimes:

@@ -5,7 +5,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-QUEUE_FORMAT = "%i|%T|%r"  # of squeue: id, state, reason
+from snakemake_executor_plugin_submitit import internals
+
+# Of squeue. What is longer is cut off, so that columns stand where they should; the number of
+# restarts has no short form as `%T` of the state.
+QUEUE_COLUMNS = {"JobArrayID": 40, "State": 30, "RestartCnt": 10, "Reason": 200, "Command": 1024}
+QUEUE_FORMAT = ",".join(f"{name}:{width}" for name, width in QUEUE_COLUMNS.items())
 COMMAND_FORMAT = "%F|%T|%o"  # likewise: id of the array, state, script
 ACCOUNTING_COLUMNS = "State,ExitCode,NodeList"  # of sacct
 
@@ -23,12 +28,21 @@ ENDED = {
 }
 
 
+# Of nodes; some of them come back, and jobs that need these nodes wait in the queue.
+OUT_OF_SERVICE = {
+    *("DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "MAINT", "MAINTENANCE"),
+    *("NOT_RESPONDING", "REBOOT", "REBOOT_ISSUED", "REBOOT_REQUESTED", "UNKNOWN"),
+}
+
+
 @dataclass(frozen=True)
 class QueuedState:
     """A job as squeue shows it."""
 
     state: str  # PENDING, RUNNING, ...
     reason: str = ""  # why it waits
+    restarts: int | None = None  # None: it is not said
+    submission: str = ""  # the name of its submission; empty if it is not said
 
     @property
     def is_alive(self) -> bool:
@@ -49,17 +63,23 @@ def queued_states(squeue: str) -> dict[str, QueuedState]:
     """The jobs in an answer of squeue, by id."""
     states = {}
     for line in squeue.splitlines():
-        job_id, state, reason = line.split("|", 2)
-        states[job_id.strip()] = QueuedState(state, reason)
+        columns, start = [], 0
+        for width in QUEUE_COLUMNS.values():
+            columns.append(line[start : start + width].strip())
+            start += width
+        job_id, state, restarts, reason, command = columns
+        if len(command) >= QUEUE_COLUMNS["Command"]:
+            command = ""
+        states[job_id] = QueuedState(state, reason, int(restarts), internals.submission_of(command))
     return states
 
 
-def jobs_of_scripts(squeue: str, scripts: Collection[str]) -> list[str]:
-    """The jobs that are alive and whose script has one of these names."""
+def jobs_of_submissions(squeue: str, submissions: Collection[str]) -> list[str]:
+    """The jobs that are alive and of these submissions."""
     found = set()
     for line in squeue.splitlines():
         job_id, state, command = line.split("|", 2)
-        if state not in ENDED and command.strip().rpartition("/")[2] in scripts:
+        if state not in ENDED and internals.submission_of(command.strip()) in submissions:
             found.add(job_id.strip())
     return sorted(found, key=int)
 
@@ -110,6 +130,26 @@ def default_times(scontrol: str, names: str | None) -> list[float]:
         minutes(fields["MaxTime" if fields["DefaultTime"] == "NONE" else "DefaultTime"])
         for fields in _partitions(scontrol, names)
     ]
+
+
+def out_of_service(scontrol: str, names: str | None, default: str | None) -> list[str]:
+    """The nodes that take no jobs at present, from `scontrol show node`, a line for each.
+
+    Of the partitions named (`a,b`), or of `default` if `names` is None.
+    """
+    wanted = set((names or default or "").split(","))
+    found = []
+    for line in scontrol.splitlines():
+        fields = _fields(line)
+        flags = set(re.split(r"[+*~#!%$@^-]", fields.get("State", "")))
+        if flags & OUT_OF_SERVICE and wanted & set(fields.get("Partitions", "").split(",")):
+            found.append(fields["NodeName"])
+    return found
+
+
+def default_partition(scontrol: str) -> str | None:
+    """The partition of jobs that name none, from `scontrol show partition`."""
+    return next((fields["PartitionName"] for fields in _partitions(scontrol, None)), None)
 
 
 def _partitions(scontrol: str, names: str | None) -> Iterator[dict[str, str]]:

@@ -3,7 +3,9 @@
 import contextlib
 import math
 import os
+import secrets
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from typing import Any
 from submitit import AutoExecutor, Job
 
 from snakemake_executor_plugin_submitit import environment, internals, slurm
+from snakemake_executor_plugin_submitit.notices import without_stderr
 from snakemake_executor_plugin_submitit.runner import JobRunner, Outcome
 from snakemake_executor_plugin_submitit.sbatch_errors import Refused, is_answer_lost, meaning
 
@@ -23,6 +26,14 @@ TEST_TIMEOUT_S = 60
 UNTIL_READY = """sh -c 'trap "" USR2; exec "$0" "$@"'"""
 
 
+# A node that was cut off has an srun of the start before this one. When it comes back, that srun
+# has its step ended, by a number that the step of this start would have, too.
+NUMBER_OF_ANOTHER_STEP = (
+    "[ $((${SLURM_RESTART_COUNT:-0} % 2)) -eq 0 ] ||"
+    " timeout 60 srun --nodes=1 --ntasks=1 --overlap true < /dev/null || true"
+)
+
+
 def submit(
     folder: Path,
     cluster: str,
@@ -30,25 +41,32 @@ def submit(
     parameters: dict[str, Any],
     runners: Sequence[JobRunner],
     array_parallelism: int,
-) -> list["Job[Outcome]"]:
-    """Submit jobs of equal parameters at once; raises SubmissionError."""
-    executor = _executor(folder, cluster, name, parameters)
-    executor.update_parameters(slurm_array_parallelism=array_parallelism or len(runners))
+) -> tuple[str, list["Job[Outcome]"]]:
+    """Submit jobs of equal parameters at once; raises SubmissionError.
+
+    Returns the name of the submission, too: a folder of its own within `folder`, which no other
+    job will have, not even one that gets the same id from a cluster that was rebuilt.
+    """
+    submission = secrets.token_hex(8)
+    own_folder = folder / submission
     surroundings: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    if cluster == "slurm":
-        surroundings = environment.as_asked(internals.submission_script(executor, "true"))
     try:
-        with surroundings:
+        own_folder.mkdir(mode=0o700)
+        executor = _executor(own_folder, cluster, name, parameters)
+        executor.update_parameters(slurm_array_parallelism=array_parallelism or len(runners))
+        if cluster == "slurm":
+            surroundings = environment.as_asked(internals.submission_script(executor, "true"))
+        with surroundings, without_stderr():
             jobs: list[Job[Outcome]] = executor.submit_array(runners)
     except Exception as error:  # whatever sbatch, the file system or submitit say
+        shutil.rmtree(own_folder, ignore_errors=True)
         failure = meaning(str(error))
         if cluster == "slurm" and is_answer_lost(failure):
-            failure.script = internals.unanswered_script(folder)
+            failure.submission = submission
         raise failure from error
-    finally:
-        for leftover in internals.submission_leftovers(folder):
-            leftover.unlink()
-    return jobs
+    for leftover in internals.submission_leftovers(own_folder):
+        leftover.unlink()
+    return submission, jobs
 
 
 def refusal(folder: Path, parameters: dict[str, Any]) -> str | None:
@@ -96,5 +114,8 @@ def _executor(folder: Path, cluster: str, name: str, parameters: dict[str, Any])
         slurm_max_num_timeout=NO_LIMIT,
         slurm_python=f"{UNTIL_READY} {shlex.quote(sys.executable)}",
     )
+    if cluster == "slurm":
+        setup = [NUMBER_OF_ANOTHER_STEP, *parameters.get("slurm_setup", [])]
+        parameters = {**parameters, "slurm_setup": setup}
     executor.update_parameters(name=name, stderr_to_stdout=True, **parameters)
     return executor

@@ -1,17 +1,18 @@
 """Submits requests as arrays, within the cluster's limits, and retries what may succeed later."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from snakemake_executor_plugin_submitit import slurm
-from snakemake_executor_plugin_submitit.backoff import Backoff
 from snakemake_executor_plugin_submitit.internals import LOCAL_SIGNAL_DELAY_S
 from snakemake_executor_plugin_submitit.jobs import Request
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.naming import job_name
 from snakemake_executor_plugin_submitit.notices import Notices
-from snakemake_executor_plugin_submitit.results import Results, array_id
+from snakemake_executor_plugin_submitit.results import Results
+from snakemake_executor_plugin_submitit.room import Room
 from snakemake_executor_plugin_submitit.runner import JobRunner
 from snakemake_executor_plugin_submitit.sbatch_errors import (
     ArrayRefused,
@@ -63,11 +64,15 @@ class Submitter:
         self._array_limit: int | None = None  # not known yet
         self._inform = inform
         self._notices = notices
-        self._room = Backoff()  # in the queue
-        self._unanswered: set[str] = set()  # scripts that SLURM may have taken
+        self._room = Room()
+        self._unanswered: set[str] = set()  # submissions that SLURM may have taken
 
-    def submit(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
-        """Submit array by array; a request that is not yielded should be submitted again later."""
+    def submit(self, requests: list[Request], in_queue: int) -> Iterator[Taken | GivenUp]:
+        """Submit array by array; a request that is not yielded should be submitted again later.
+
+        `in_queue` is how many of this head's jobs the cluster has.
+        """
+        self._room.in_queue = in_queue
         if self._unanswered and not self._look_after_unanswered():
             return
         ordered = sorted(requests, key=lambda request: request.group)
@@ -87,7 +92,7 @@ class Submitter:
         They were about to be submitted again, and would end as nobody's as soon as they start.
         """
         try:
-            found = slurm.jobs_of_scripts(self._unanswered)
+            found = slurm.jobs_of_submissions(self._unanswered)
         except slurm.QueryError as error:
             self._notices.warn("submission", f"is a job submitted? SLURM does not answer: {error}")
             return False
@@ -100,22 +105,23 @@ class Submitter:
 
     def _submit_arrays(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
         """Submit requests of equal parameters, cut into as few arrays as the site allows."""
-        while requests:
-            size = 1 if len(requests) == 1 else self._current_array_limit()
-            yield from self._submit_array(requests[:size])
-            requests = requests[size:]
+        while requests and (size := self._room.for_jobs(len(requests))):
+            if size > 1:
+                size = min(size, self._current_array_limit())
+            is_full = yield from self._submit_array(requests[:size])
+            if not is_full:
+                requests = requests[size:]
 
     def _current_array_limit(self) -> int:
         if self._array_limit is None:
             self._array_limit = self._ask_array_limit()
         return self._array_limit or ASSUMED_ARRAY_LIMIT
 
-    def _submit_array(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
-        if not self._room.is_due:
-            return
+    def _submit_array(self, requests: list[Request]) -> Generator[Taken | GivenUp, None, bool]:
+        """Submit an array; returns whether the queue was too full for it."""
         names = sorted({request.job.name for request in requests})
         try:
-            jobs = submit(
+            submission, jobs = submit(
                 self._results.folder,
                 self._settings.cluster,
                 names[0] if len(names) == 1 else "snakemake",
@@ -124,14 +130,10 @@ class Submitter:
                 self._settings.array_parallelism,
             )
         except LimitReached as error:
-            if len(requests) == 1:
-                self._room.failed()
+            self._room.refused(len(requests))
+            if self._room.is_full:
                 self._notices.warn("room", f"waiting until SLURM takes more jobs: {error}")
-            else:  # there may be room for some of them
-                half = len(requests) // 2
-                yield from self._submit_array(requests[:half])
-                yield from self._submit_array(requests[half:])
-            return
+            return True
         except ArrayRefused as error:
             if len(requests) == 1:
                 yield from self._after_failure(requests, error)
@@ -139,16 +141,17 @@ class Submitter:
                 limit = self._ask_array_limit() or 1
                 self._array_limit = limit if limit < len(requests) else 1
                 yield from self._submit_arrays(requests)
-            return
+            return False
         except SubmissionError as error:
             yield from self._after_failure(requests, error)
-            return
-        self._room.succeeded()
+            return False
+        self._room.taken(len(requests))
         self._notices.settled("submission")
         entries = [
             Entry(
                 key=request.key,
                 job_id=job.job_id,
+                submission=submission,
                 fingerprint=request.fingerprint,
                 restarts=request.restarts,
                 unexplained=request.unexplained,
@@ -157,10 +160,11 @@ class Submitter:
         ]
         self._ledger.put(entries)
         yield from map(Taken, requests, entries, jobs)
+        return False
 
     def _after_failure(self, requests: list[Request], error: SubmissionError) -> Iterator[GivenUp]:
-        if error.script is not None:
-            self._unanswered.add(error.script)
+        if error.submission is not None:
+            self._unanswered.add(error.submission)
         has_more_tries = []
         for request in requests:
             request.pause.failed()
@@ -181,7 +185,13 @@ class Submitter:
             signal_delay_s=request.parameters.get("slurm_signal_delay_s", LOCAL_SIGNAL_DELAY_S),
             requeue_limit=request.requeue_limit(self._settings.requeue_limit),
             earlier_restarts=request.restarts,
+            name=job_name(request.job),
         )
+
+
+def array_id(job_id: str) -> str:
+    """`12` of `12_3`, and of `12`."""
+    return job_id.partition("_")[0]
 
 
 def _summary(taken: list[Taken]) -> str:

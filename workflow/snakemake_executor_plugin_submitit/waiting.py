@@ -106,6 +106,11 @@ class StuckJobs:
         """A job runs, or has ended."""
         self._said.pop(job_id, None)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something new to say."""
+        return bool(self._new)
+
     def messages(self) -> Iterator[str]:
         """What is new since the last call: a line for each reason."""
         new, self._new = sorted(self._new), []

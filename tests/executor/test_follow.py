@@ -1,0 +1,101 @@
+"""The table of jobs, and the command that follows what one of them writes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snakemake_executor_plugin_submitit.follow import main, matching
+from snakemake_executor_plugin_submitit.table import Row, Table, read
+
+
+def row(job: str, name: str, state: str = "RUNNING", log: str = "") -> Row:
+    return Row(job, state, name, log, f"{job}.out")
+
+
+ROWS = [
+    row("7_1", "train/mnist/r5/0"),
+    row("7_11", "train/mnist/r5"),
+    row("8", "probe/a", "PENDING"),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "jobs"),
+    [
+        ("7_1", ["7_1"]),  # not 7_11
+        ("train/mnist/r5", ["7_11"]),  # not those that have it as a part
+        ("r5", ["7_1", "7_11"]),
+        ("probe", ["8"]),
+        ("nothing", []),
+    ],
+)
+def test_a_job_is_found_by_its_id_or_its_name(wanted: str, jobs: list[str]) -> None:
+    assert [found.job for found in matching(ROWS, wanted)] == jobs
+
+
+def test_the_table_is_read_as_written_and_only_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.tsv"
+    table = Table(path)
+    table.write(ROWS)
+    assert read(path) == ROWS
+    path.unlink()
+    table.write(ROWS)
+    assert not path.exists()
+    table.write(ROWS[1:])
+    assert read(path) == ROWS[1:]
+    assert read(tmp_path / "none.tsv") == []
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where snakemake was started."""
+    home = tmp_path / ".snakemake/submitit/slurm"
+    home.mkdir(parents=True)
+    Table(home / "jobs.tsv").write([*ROWS, row("9", "log/1", log="rule.log")])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_rules_log_and_the_jobs_output_are_followed(here: Path) -> None:
+    (here / "rule.log").write_text("step 1\n")
+    (here / "9.out").write_text("it runs\n")
+    command = [sys.executable, "-m", "snakemake_executor_plugin_submitit.follow", "log/1"]
+    path = os.pathsep.join(sys.path)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    ) as follow:
+        shown = [follow.stdout.readline() for _ in range(5)]
+        with (here / "rule.log").open("a") as log:
+            log.write("step 2\n")
+        shown += [follow.stdout.readline() for _ in range(3)]
+        follow.kill()
+    assert shown.index("step 1\n") < shown.index("it runs\n") < shown.index("step 2\n")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("nothing", "follow: no job is called nothing; there are\n"),
+        ("mnist", "follow: 2 jobs are called mnist; there are\n"),
+    ],
+)
+def test_what_is_not_one_job_lists_those_that_it_may_be(
+    here: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, message: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["follow", wanted])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert str(end.value).startswith(message)
+    assert "train/mnist/r5" in str(end.value)
+
+
+def test_where_no_jobs_are_the_message_says_where_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["follow"])
+    with pytest.raises(SystemExit, match="run it where snakemake was started"):
+        main()
