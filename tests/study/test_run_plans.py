@@ -121,7 +121,10 @@ def test_data_and_definitions_that_changed(tmp_path: Path) -> None:
     record["settings"]["definitions"] = 1
     record["config_hash"] = "other"
     (directory / "train.json").write_text(json.dumps(record))
-    assert f"the version of the definitions was 1 and is {DEFINITIONS} " in plan(tmp_path, study).reason
+    assert (
+        f"the version of the definitions was 1 and is {DEFINITIONS} "
+        in plan(tmp_path, study).reason
+    )
 
 
 def test_lost_outputs_come_back_where_the_state_is_there(tmp_path: Path) -> None:
