@@ -211,7 +211,7 @@ def test_a_maintenance_is_waited_for_and_stops_nothing_else(
     settings = ["--config", "trainings=1", "seconds=30", "trivial=1"]
     with Head(tmp_path, cluster.environment, other, *settings) as head:
         cluster.wait_until((tmp_path / "out/train0.txt").exists, 60)
-        assert "is found again: out/train0.txt" in head.output
+        assert "train/0, found again" in head.output
         lines = [line for line in head.output.splitlines() if "out of service" in line]
         assert len(lines) == 2  # of each partition
         assert any("rule trivial (partition=other, mem=400M" in line for line in lines)
