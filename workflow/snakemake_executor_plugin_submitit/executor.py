@@ -377,7 +377,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if self._is_ready:
             self._is_cancelled = True
             self._wake.set()
-            self._screen.close()
+            self._screen.close(jobs_run_on=bool(self._submitted))
             with self._lock:
                 self._cancel(self._departing.left_at_the_end() if self.on_slurm else [])
         super().shutdown()

@@ -81,9 +81,11 @@ class Screen:
         rows = [self._row(job_id, state) for job_id, state in states.items()]
         self._table.write(sorted(rows, key=lambda row: row.name))
 
-    def close(self) -> None:
-        """Say what was kept back."""
+    def close(self, *, jobs_run_on: bool) -> None:
+        """Say what was kept back; the table stays for jobs that outlive the head."""
         self._show_events(all_of_them=True)
+        if not jobs_run_on:
+            self._table.remove()
 
     def _show_events(self, *, all_of_them: bool = False) -> None:
         for line in self._events.lines(all_of_them=all_of_them):

@@ -26,6 +26,11 @@ class Table:
         self._path = path
         self._written: str | None = None
 
+    def remove(self) -> None:
+        """Remove the file, of whichever head: there are no jobs."""
+        self._path.unlink(missing_ok=True)
+        self._written = None
+
     def write(self, rows: Iterable[Row]) -> None:
         """Replace the file by these rows, if they are not those that it has."""
         names = [field.name for field in fields(Row)]
