@@ -116,6 +116,7 @@ def reference_model(config: ModelConfig) -> nn.Module:
         **{name: getattr(config, name) for name in ("zdim", "num_mixtures", "no_bias_above")},
         bottleneck_multiple=config.bottleneck_multiple,
         custom_width_str="",
+        dataset="",  # of 8 bits, as all but one
         enc_blocks=entries(config.bottom_up),
         dec_blocks=entries(config.top_down),
     )
