@@ -29,8 +29,8 @@ def test_a_variant_is_added_to_an_ablation_in_one_line(project: Project) -> None
 
 def test_one_seed_of_each_variant_is_probed(project: Project) -> None:
     planned = project.planned(study="demo")
-    assert planned["train"] == 2 * RUNS
-    assert planned["measure"] == planned["evaluate"] == RUNS
+    assert planned["train"] == 24  # eight variants on digits, three seeds
+    assert (planned["measure"], planned["evaluate"]) == (8, 16)
     assert planned["probes"] == planned["figures"] == 1
 
 
@@ -151,18 +151,18 @@ def test_a_length_on_the_command_line_holds_for_every_run(project: Project) -> N
 def test_a_dataset_of_a_study_is_probed_in_its_own_way(project: Project) -> None:
     project.edit(
         "config.yaml",
-        "digits: {train: {iterations: 120}}",
-        "digits: {train: {iterations: 120}, probe: {num_samples: 77, temperatures: [0.5]}}",
+        "patches: {train: {batch_size: 64, learning_rate: 0.01}}",
+        "patches: {train: {batch_size: 64}, probe: {num_samples: 77, temperatures: [0.5]}}",
     )
-    result = project.snakemake("--dry-run", "-p", study="demo")
+    result = project.snakemake("--dry-run", "-p", study="small")
     assert result.returncode == 0, result.stderr
     probes = re.findall(
         r"runs/(\w+)/.* --num-samples (\d+) --temperatures ([\d. ]+)", result.stdout + result.stderr
     )
     all_temperatures = " ".join(f"{n / 10}" for n in range(1, 11))
     assert {(dataset, number, found.strip()) for dataset, number, found in probes} == {
-        ("digits", "77", "0.5"),
-        ("patches", "100", all_temperatures),
+        ("patches", "77", "0.5"),
+        ("digits", "300", all_temperatures),
     }
 
 
