@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +24,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from model.config import ModelConfig, TrainConfig
 from model.network.families import build_model
+from model.network.layout import Block
 from model.run_config import RunConfig
 from model.training.checkpoints import Checkpoints
 from model.training.loop import train
@@ -97,19 +97,18 @@ class Bernoulli(nn.Module):
         ).mean((1, 2, 3))
 
 
+def entry(block: Block) -> str:
+    """The entry of a parameterised block in openai/vdvae's block strings."""
+    if block.down is not None:
+        return f"{block.resolution}d{block.down}"
+    if block.mixin is not None:
+        return f"{block.resolution}m{block.mixin}"
+    return f"{block.resolution}x1"
+
+
 def reference_model(config: ModelConfig) -> nn.Module:
     """openai/vdvae's model of a config; repeats are the same module, several times."""
     from vae import VAE  # type: ignore[import-not-found]
-
-    def entries(blocks: Any) -> str:
-        return ",".join(
-            f"{b.resolution}d{b.down}"
-            if b.down
-            else f"{b.resolution}m{b.mixin}"
-            if b.mixin
-            else f"{b.resolution}x1"
-            for b in blocks
-        )
 
     options = SimpleNamespace(
         **{name: getattr(config, name) for name in ("image_size", "image_channels", "width")},
@@ -117,8 +116,8 @@ def reference_model(config: ModelConfig) -> nn.Module:
         bottleneck_multiple=config.bottleneck_multiple,
         custom_width_str="",
         dataset="",  # of 8 bits, as all but one
-        enc_blocks=entries(config.bottom_up),
-        dec_blocks=entries(config.top_down),
+        enc_blocks=",".join(map(entry, config.bottom_up)),
+        dec_blocks=",".join(map(entry, config.top_down)),
     )
     model: nn.Module = VAE(options)
     for tower, blocks in (("enc_blocks", config.bottom_up), ("dec_blocks", config.top_down)):
@@ -134,7 +133,8 @@ def reference_model(config: ModelConfig) -> nn.Module:
 def run_reference(config: ModelConfig, options: TrainConfig, device: torch.device) -> None:
     """openai/vdvae's training_step, on one process, without its communication between ranks."""
     model = reference_model(config).to(device)
-    ema = deepcopy(without_lambdas(model))
+    # The averaged weights alone: a copy of its modules would share their lambdas.
+    ema = [parameter.detach().clone() for parameter in model.parameters()]
     optimiser = torch.optim.AdamW(
         model.parameters(),
         lr=options.learning_rate,
@@ -154,11 +154,6 @@ def run_reference(config: ModelConfig, options: TrainConfig, device: torch.devic
             optimiser.step()
             for ours, theirs in zip(model.parameters(), ema, strict=True):
                 theirs.mul_(options.ema_rate).add_(ours.data * (1 - options.ema_rate))
-
-
-def without_lambdas(model: nn.Module) -> list[Tensor]:
-    """The averaged weights alone: its modules hold lambdas, which a copy would share."""
-    return [parameter.detach() for parameter in model.parameters()]
 
 
 def main() -> None:

@@ -51,6 +51,17 @@ def test_who_knows_how_a_job_ended(
     assert slurm.ending("7", seen) == ending
 
 
+def let_slurm_answer(monkeypatch: pytest.MonkeyPatch, answer: str | None) -> None:
+    """Have each question answered with this, or, None, not at all."""
+
+    def ask(*command: str) -> str:
+        if answer is None:
+            raise QueryError("unable to contact slurm controller")
+        return answer
+
+    monkeypatch.setattr(slurm, "_ask", ask)
+
+
 @pytest.mark.parametrize(
     ("answer", "seconds"),
     [
@@ -63,12 +74,7 @@ def test_who_knows_how_a_job_ended(
 def test_how_long_slurm_waits_with_its_kill(
     monkeypatch: pytest.MonkeyPatch, answer: str | None, seconds: float
 ) -> None:
-    def ask(*command: str) -> str:
-        if answer is None:
-            raise QueryError("unable to contact slurm controller")
-        return answer
-
-    monkeypatch.setattr(slurm, "_ask", ask)
+    let_slurm_answer(monkeypatch, answer)
     assert slurm.kill_wait_s() == seconds
 
 
@@ -79,12 +85,7 @@ def test_how_long_slurm_waits_with_its_kill(
 def test_the_limit_of_arrays_is_not_known_while_slurm_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, answer: str | None, limit: int | None
 ) -> None:
-    def ask(*command: str) -> str:
-        if answer is None:
-            raise QueryError("unable to contact slurm controller")
-        return answer
-
-    monkeypatch.setattr(slurm, "_ask", ask)
+    let_slurm_answer(monkeypatch, answer)
     assert slurm.array_limit() == limit
 
 
