@@ -12,9 +12,9 @@ from study.doctor_data import broken_data
 from study.doctor_findings import Finding, NotChecked
 from study.head.lock import Head
 from study.head.orphans import find_orphans
+from study.place import data_of
 from study.plan import plan_runs
 from study.planning.content import StudyData
-from study.planning.own_images import own_images
 from study.planning.study import Study
 
 SHOWN = 3  # of many of a kind
@@ -50,12 +50,10 @@ class Place:
         ]
         try:
             study = Study.load(self.config, self.study)
-            own = own_images(study)
+            data = data_of(study, self.data_dir, self.results)
         except ConfigError as error:
             mistake = Finding(str(error), f"$EDITOR {self.config}")
             return [Check(name="configuration", findings=[mistake]), *checks]
-        data_dir = str(Path(self.data_dir or study.file.data_dir).expanduser())
-        data = StudyData(data_dir, self.results / study.name / "runs", own)
         return [
             Check(name="configuration", findings=[]),
             *checks,

@@ -6,14 +6,11 @@ aside, and downloaded or preprocessed data of datasets that no study uses.
 
 import argparse
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from study.clean import KINDS, Leftover, leftovers, remove
-from study.planning.content import StudyData
-from study.planning.own_images import own_images
+from study.place import add_place, data_of
 from study.planning.study import Study
 from study.text_table import Column, as_json, print_parts, size_text
 
@@ -26,23 +23,15 @@ COLUMNS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", nargs="?", help="default: the one that config.yaml names")
+    add_place(parser)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="default: all")
     parser.add_argument("--yes", action="store_true", help="delete without asking")
     parser.add_argument("--json", action="store_true", help="the list for programs")
-    parser.add_argument("--data-dir", metavar="DIR", help="as in snakemake --config data_dir=DIR")
-    parser.add_argument(
-        "--config", type=Path, default=Path("config.yaml"), metavar="FILE", help="%(default)s"
-    )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR", help="%(default)s"
-    )
 
 
 def run(args: argparse.Namespace) -> None:
     study = Study.load(args.config, args.study)
-    data_dir = os.path.normpath(os.path.expanduser(args.data_dir or study.file.data_dir))
-    data = StudyData(data_dir, args.results / study.name / "runs", own_images(study))
+    data = data_of(study, args.data_dir, args.results)
     found = [entry for entry in leftovers(study, data, args.results) if entry.kind in args.only]
     if args.json:
         print(as_json([{**dataclasses.asdict(x), "path": str(x.path)} for x in found]))

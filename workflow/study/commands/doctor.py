@@ -11,21 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from study.doctor import Check, Place
+from study.place import add_place
 from study.text_table import Part, as_json, print_parts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", nargs="?", help="default: the one that config.yaml names")
+    add_place(parser)
     parser.add_argument("--json", action="store_true", help="the same for programs")
-    parser.add_argument("--data-dir", metavar="DIR", help="as in snakemake --config data_dir=DIR")
     parser.add_argument(
         "--profile", type=Path, metavar="DIR", help="default: slurm, where SLURM answers"
-    )
-    parser.add_argument(
-        "--config", type=Path, default=Path("config.yaml"), metavar="FILE", help="%(default)s"
-    )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR", help="%(default)s"
     )
 
 

@@ -5,24 +5,22 @@ setting, the hours, the jobs and the disk space. Nothing is changed, and nothing
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
+from study.place import add_place, data_of
 from study.plan import plan_runs
 from study.plan_cost import cost
 from study.plan_pace import Paces, key_of
 from study.plan_probe import probe
 from study.plan_text import json_of, print_plan
-from study.planning.content import StudyData
 from study.planning.models import count_parameters
-from study.planning.own_images import own_images
 from study.planning.study import Study
 from study.profile import Profile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", nargs="?", help="default: the one that config.yaml names")
+    add_place(parser)
     parser.add_argument(
         "--probe", action="store_true", help="do a few iterations of each model of unknown speed"
     )
@@ -30,18 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--iterations", type=int, metavar="N", help="as in snakemake --config iterations=N"
     )
-    parser.add_argument("--data-dir", metavar="DIR", help="as in snakemake --config data_dir=DIR")
     parser.add_argument(
         "--profile",
         type=Path,
         metavar="DIR",
         help="where a job's time limit stands; default: slurm, if it is there",
-    )
-    parser.add_argument(
-        "--config", type=Path, default=Path("config.yaml"), metavar="FILE", help="%(default)s"
-    )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR", help="%(default)s"
     )
 
 
@@ -49,8 +40,7 @@ def run(args: argparse.Namespace) -> None:
     study = Study.load(args.config, args.study)
     if args.iterations is not None:
         study = study.of_length(args.iterations)
-    data_dir = os.path.normpath(os.path.expanduser(args.data_dir or study.file.data_dir))
-    data = StudyData(data_dir, args.results / study.name / "runs", own_images(study))
+    data = data_of(study, args.data_dir, args.results)
     runs = plan_runs(study, data, args.results)
     paces = Paces(args.results)
     if args.probe:
