@@ -13,6 +13,8 @@ class StopFlag:
         self.signal: int | None = None
         for number in STOP_SIGNALS:
             signal.signal(number, self._set)
+        # Whoever started this process may have blocked them: they are meant all the same.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _set(self, number: int, frame: FrameType | None) -> None:
         # SLURM and the executor may both send one: the first is acted on, at the next step.

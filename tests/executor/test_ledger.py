@@ -1,5 +1,7 @@
 """The journal of submitted jobs: what the next head, and each job, reads in it."""
 
+import errno
+import fcntl
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -88,23 +90,56 @@ def test_a_line_that_makes_no_sense_hides_no_other(path: Path, line: str) -> Non
     assert list(Ledger(path)) == [A]
 
 
-def test_a_new_head_starts_with_one_line_for_each_job(path: Path) -> None:
+def test_a_head_that_is_alone_makes_it_one_line_for_each_job(path: Path) -> None:
     ledger = Ledger(path)
     for job_id in range(10):
         ledger.put([replace(A, job_id=str(job_id))])
     ledger.put([B])
     ledger.drop(["b"])
     assert len(lines(path)) == 12
-    Ledger(path)
+    with Ledger(path).alone() as is_alone:
+        assert is_alone
     assert [json.loads(line)["job_id"] for line in lines(path)] == ["9"]
-    assert [file.name for file in path.parent.iterdir()] == ["ledger.jsonl"]
+    assert {file.name for file in path.parent.iterdir()} == {"ledger.jsonl", "guard"}
+
+
+def test_a_head_is_not_alone_while_another_submits_and_knows_what_that_recorded(path: Path) -> None:
+    this, other = Ledger(path), Ledger(path)
+    with other.submitting():
+        with this.alone() as is_alone:
+            assert not is_alone
+        other.put([A])
+        other.put([A])
+        with this.alone() as is_alone:
+            assert not is_alone
+    assert list(this) == [A]
+    assert len(lines(path)) == 2  # the other may be writing
+    with this.alone() as is_alone:
+        assert is_alone
+        with other.alone() as is_other_alone:
+            assert not is_other_alone
+
+
+def test_a_file_system_without_locks_is_no_place_to_be_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    ledger = Ledger(path)
+    with ledger.submitting():
+        ledger.put([A])
+    with Ledger(path).alone() as is_alone:
+        assert not is_alone
+    assert list(Ledger(path)) == [A]
 
 
 def test_nothing_to_record_writes_nothing(path: Path) -> None:
     ledger = Ledger(path)
     ledger.put([])
     ledger.drop([])
-    assert path.read_text() == ""
+    assert not path.exists()
 
 
 def test_a_job_asks_who_may_make_its_outputs(path: Path) -> None:

@@ -1,7 +1,9 @@
 """A poll of the executor without Snakemake and SLURM: each job is looked after, come what may."""
 
+import asyncio
 import json
 import logging
+import signal
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +26,7 @@ from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.runner import Outcome
 from snakemake_executor_plugin_submitit.screen import Screen
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from snakemake_executor_plugin_submitit.signals import without_ctrl_c
 from snakemake_executor_plugin_submitit.slurm_answers import QueuedState
 from snakemake_executor_plugin_submitit.submitter import Submitter
 
@@ -53,6 +56,8 @@ class Desk(Executor):
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._is_cancelled = False
+        self._is_ready = True
+        self._ctrl_c = without_ctrl_c
         self._notices = Notices(self.warned.append)
         self._screen = Screen(self.logger, folder, total=2)
         self._queue = QueueView(on_slurm=False, inform=print, notices=self._notices)
@@ -134,6 +139,24 @@ def test_snakemake_that_is_told_to_stop_does_not_wait_for_what_could_not_be_subm
     desk._poll()
     assert desk.told == ["None not submitted: Snakemake was told to stop", "2 done"]
     assert desk._requests == []
+
+
+def test_ctrl_c_is_kept_from_what_a_poll_starts_and_from_nothing_else(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blocked() -> set[int]:
+        return signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    polled: list[set[int]] = []
+    monkeypatch.setattr(desk, "_poll", lambda: polled.append(blocked()))
+
+    async def poll() -> None:
+        async for _ in desk.check_active_jobs([]):
+            pass
+
+    asyncio.run(poll())
+    assert [signal.SIGINT in mask for mask in polled] == [True]
+    assert signal.SIGINT not in blocked()
 
 
 class Queue:

@@ -161,12 +161,19 @@ def test_jobs_of_a_version_with_one_folder_for_all(results: Results) -> None:
 def test_what_heads_left_that_died_as_they_submitted_is_removed_later(results: Results) -> None:
     for submission in ("s", "lost"):
         leave(results, replace(SEVEN, submission=submission), DONE)
-    results.sweep({"s"})
+    assert results.sweep({"s"}, even_new=False) == set()
     assert len(files(results)) == 4  # another head may be about to record it
     long_ago = results_module.time.time() - 7200
     for path in results.folder.iterdir():
         os.utime(path, (long_ago, long_ago))
-    results.sweep({"s"})
+    assert results.sweep({"s"}, even_new=False) == {"lost"}
+    assert files(results) == {"s/7_owner", "s.7.0.json"}
+
+
+def test_what_no_head_can_be_about_to_record_is_removed_at_once(results: Results) -> None:
+    for submission in ("s", "lost"):
+        leave(results, replace(SEVEN, submission=submission), DONE)
+    assert results.sweep({"s"}, even_new=True) == {"lost"}
     assert files(results) == {"s/7_owner", "s.7.0.json"}
 
 

@@ -10,7 +10,7 @@ from snakemake_job import SnakemakeJob
 
 from snakemake_executor_plugin_submitit import slurm, submitter
 from snakemake_executor_plugin_submitit.jobs import Request
-from snakemake_executor_plugin_submitit.ledger import Ledger
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
 from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.runner import JobRunner
@@ -356,3 +356,21 @@ def test_a_submission_without_an_answer_is_looked_up_before_it_is_repeated(
     # It is asked once.
     queue.is_away = True
     assert desk.submit([request("c")]) == (["c"], [])
+
+
+def test_what_a_killed_head_has_not_recorded_goes_unless_another_is_submitting(
+    tmp_path: Path,
+) -> None:
+    desk, other = new_desk(tmp_path), new_desk(tmp_path)
+    lost = tmp_path / "jobs/lost"
+    lost.mkdir()
+    (lost / "7_submitted.pkl").touch()
+    with other.ledger.submitting():
+        desk.submitter.sweep()
+        assert lost.exists()
+        other.ledger.put([Entry(key="a", job_id="7", submission="lost", fingerprint="f")])
+    desk.submitter.sweep()
+    assert lost.exists()
+    desk.ledger.drop(["a"])
+    desk.submitter.sweep()
+    assert not list((tmp_path / "jobs").iterdir())

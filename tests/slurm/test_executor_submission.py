@@ -161,8 +161,36 @@ def test_a_submission_whose_answer_is_lost_is_not_there_twice(
     with Head(tmp_path, environment, "--config", "trivial=2") as head:
         head.succeed(timeout=100)
     lost = (tmp_path / "bin/sbatch.lost").read_text().split()[-1]
-    assert f"Cancelled {lost}: sbatch did not say that it took them." in head.output
+    assert f"Cancelled {lost}: submitted, but not recorded." in head.output
     assert not slurm_cluster.jobs()
+
+
+def test_a_head_killed_between_a_submission_and_its_record_leaves_neither_job_nor_file(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        "#!/bin/bash\n"
+        '[[ $1 == --test-only || -e $0.lost ]] && exec /usr/bin/sbatch "$@"\n'
+        '/usr/bin/sbatch --hold "$@" > $0.lost\n'
+        "kill -9 $PPID; sleep 5; cat $0.lost\n"
+    )
+    sbatch.chmod(0o755)
+    path = f"{sbatch.parent}:{slurm_cluster.environment['PATH']}"
+    environment = {**slurm_cluster.environment, "PATH": path}
+    with Head(tmp_path, environment, "--config", "trivial=2") as head:
+        assert head.wait(60) != 0
+    jobs = tmp_path / ".snakemake/submitit/slurm/jobs"
+    lost = (tmp_path / "bin/sbatch.lost").read_text().split()[-1]
+    assert slurm_cluster.jobs()
+    assert list(jobs.iterdir())
+    unlock(tmp_path)
+    with Head(tmp_path, environment, "--config", "trivial=2") as head:
+        head.succeed(timeout=100)
+    assert f"Cancelled {lost}: submitted, but not recorded." in head.output
+    assert not slurm_cluster.jobs()
+    assert not list(jobs.iterdir())
 
 
 def test_a_submit_limit_means_waiting(start_cluster: StartCluster, tmp_path: Path) -> None:

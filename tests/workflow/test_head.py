@@ -141,12 +141,21 @@ def test_after_kill_9_the_same_command_goes_on(quiet: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "group"), [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGTERM, False)]
+    ("number", "group", "blocked"),
+    [
+        (signal.SIGINT, False, [signal.SIGINT]),  # by whoever started the head
+        (signal.SIGINT, True, []),
+        (signal.SIGTERM, False, []),
+    ],
 )
 def test_a_head_that_is_stopped_ends_once_its_trainings_have_saved(
-    quiet: Project, number: signal.Signals, group: bool
+    quiet: Project, number: signal.Signals, group: bool, blocked: list[signal.Signals]
 ) -> None:
-    head = Head(quiet, 100000)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    try:
+        head = Head(quiet, 100000)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     head.wait_for_training()
     exit_code, seconds = head.stop(number, group=group)
     assert exit_code == 128 + number

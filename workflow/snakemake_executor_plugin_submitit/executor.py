@@ -1,7 +1,7 @@
 """The executor: what Snakemake calls, and the poll that submits, watches and resubmits jobs."""
 
 import asyncio
-import signal
+import contextlib
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterable
@@ -36,6 +36,7 @@ from snakemake_executor_plugin_submitit.resources import (
 from snakemake_executor_plugin_submitit.results import Results
 from snakemake_executor_plugin_submitit.screen import Screen
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from snakemake_executor_plugin_submitit.signals import without_ctrl_c
 from snakemake_executor_plugin_submitit.slurm_answers import Ending, QueuedState
 from snakemake_executor_plugin_submitit.submitter import GivenUp, Submitter, Taken
 
@@ -54,7 +55,6 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         home = Path(".snakemake/submitit").absolute() / self.settings.cluster
         self.results = Results(home / "jobs")
         self.ledger = Ledger(home / "ledger.jsonl")
-        self.results.sweep({entry.submission for entry in self.ledger})
         self._started = time.time()
         self._requests: list[Request] = []
         self._submitted: dict[str, Submitted] = {}  # by job id
@@ -71,9 +71,12 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._submitter = Submitter(
             self.settings, self.results, self.ledger, array_limit, inform, self._notices
         )
+        self._submitter.sweep()
         needed = internals.needed_jobs(self.dag)
         self._screen = Screen(self.logger, home, len(needed))
-        if self.settings.cluster != "debug" and not internals.is_verbose(self.workflow):
+        in_this_process = self.settings.cluster == "debug"
+        self._ctrl_c = contextlib.nullcontext if in_this_process else without_ctrl_c
+        if not (in_this_process or internals.is_verbose(self.workflow)):
             self._screen.be_brief()
         self._default_time = slurm.DefaultTimes()
         folder = self.results.folder
@@ -220,7 +223,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Submit what is ready and find what has ended; a poll that fails is tried again."""
         if self._is_ready:
-            with self._notices.surviving("polling"):
+            with self._notices.surviving("polling"), self._ctrl_c():
                 self._poll()
         for info in active_jobs:
             if not self._is_ready or info.external_jobid in self._submitted:
@@ -235,9 +238,6 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._wake.clear()
 
     def _poll(self) -> None:
-        if self.settings.cluster != "debug":
-            # Ctrl-C in the terminal is meant for Snakemake, not for an sbatch that is submitting.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         with self._lock:
             ids = [*self._submitted, *self._departing, *(entry.job_id for entry in self.ledger)]
         is_answered = self._queue.ask(ids)

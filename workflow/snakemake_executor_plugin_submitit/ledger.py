@@ -1,10 +1,15 @@
 """Which cluster job makes which outputs: what the next head needs to know if this one dies."""
 
+import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
+
+GUARD = "guard"  # the file of the lock, which is never removed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +28,43 @@ class Entry:
 class Ledger:
     """A journal of one JSON object per line; the last line of a key is the valid one.
 
-    Only the head writes: whole lines, which are on the disk before it goes on. Jobs only read.
+    Only heads write, of which there may be one per study: whole lines, which are on the disk before
+    they go on. Jobs only read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._entries = _read(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        compact = path.with_name(path.name + ".new")
-        compact.write_text("".join(_line(entry) for entry in self._entries.values()))
-        compact.replace(path)
+        self._entries = _read(path)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Read the journal anew and make it short; False if another head may be submitting."""
+        with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB) as is_alone:
+            self._entries = _read(self.path)
+            if is_alone:
+                compact = self.path.with_name(self.path.name + ".new")
+                compact.write_text("".join(_line(entry) for entry in self._entries.values()))
+                compact.replace(self.path)
+            yield is_alone
+
+    @contextlib.contextmanager
+    def submitting(self) -> Iterator[None]:
+        """What is submitted will be recorded before this ends, unless the head is killed."""
+        with self._lock(fcntl.LOCK_SH):
+            yield
+
+    @contextlib.contextmanager
+    def _lock(self, kind: int) -> Iterator[bool]:
+        """Hold a lock that ends with this process; False if it is not to be had."""
+        with self.path.with_name(GUARD).open("w") as guard:
+            try:
+                fcntl.flock(guard, kind)
+            except OSError:  # another's, or a file system without locks
+                is_held = False
+            else:
+                is_held = True
+            yield is_held
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(list(self._entries.values()))
@@ -56,8 +88,11 @@ class Ledger:
 
     def _append(self, lines: str) -> None:
         if lines:
-            with self.path.open("a") as file:
-                file.write(lines)
+            # The journal is not replaced meanwhile.
+            with self._lock(fcntl.LOCK_SH), self.path.open("ab+") as file:
+                if file.tell() and _last_byte(file) != b"\n":  # of a head that was killed
+                    file.write(b"\n")
+                file.write(lines.encode())
                 file.flush()
                 os.fsync(file.fileno())
 
@@ -65,6 +100,11 @@ class Ledger:
 def recorded(path: Path, key: str) -> Entry | None:
     """The job last submitted for these outputs; None if there is none, or it was dropped."""
     return _read(path).get(key)
+
+
+def _last_byte(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
 
 
 def _line(entry: Entry) -> str:

@@ -18,7 +18,7 @@ from snakemake_executor_plugin_submitit.runner import Outcome
 
 RECORD = ".json"
 OF_NO_JOB = {".sh", ".save_tmp", incarnation.UNFINISHED}  # in the folder of a submission
-SWEPT_AFTER_S = 3600.0  # another head may be about to record it
+SWEPT_AFTER_S = 3600.0  # where locks do not tell whether a head is about to record it
 
 
 class Results:
@@ -111,15 +111,21 @@ class Results:
         elif all(file.suffix in OF_NO_JOB for file in _listing(paths.folder)):
             shutil.rmtree(paths.folder, ignore_errors=True)
 
-    def sweep(self, submissions: Collection[str]) -> None:
-        """Remove what heads left that were killed before they recorded a submission."""
+    def sweep(self, submissions: Collection[str], *, even_new: bool) -> set[str]:
+        """Remove what heads left that were killed before they recorded a submission; which.
+
+        What is new stays, unless no head can be about to record it.
+        """
+        swept = set()
         for path in _listing(self.folder):
             submission = path.name.partition(".")[0]
             if submission in submissions or not (path.is_dir() or path.suffix == RECORD):
                 continue
             with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > SWEPT_AFTER_S:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                if even_new or time.time() - path.stat().st_mtime > SWEPT_AFTER_S:
+                    _remove(path)
+                    swept.add(submission)
+        return swept
 
     def _record(self, entry: Entry) -> Path | None:
         restarts = self._listed.get((entry.submission, entry.job_id))
@@ -152,6 +158,15 @@ def _name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"user {uid}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        # Out of the way first: a job that nobody knows may be putting files there.
+        path = path.rename(path.with_name(f"{path.name}.{os.getpid()}{incarnation.UNFINISHED}"))
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _listing(folder: Path) -> list[Path]:

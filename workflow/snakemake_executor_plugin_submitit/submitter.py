@@ -65,7 +65,18 @@ class Submitter:
         self._inform = inform
         self._notices = notices
         self._room = Room()
-        self._unanswered: set[str] = set()  # submissions that SLURM may have taken
+        self._unrecorded: set[str] = set()  # submissions that SLURM may have taken
+
+    def sweep(self) -> None:
+        """Remove what heads have left that were killed before they recorded a submission.
+
+        If SLURM has jobs of these, they are cancelled before others are submitted.
+        """
+        with self._ledger.alone() as is_alone:
+            recorded = {entry.submission for entry in self._ledger}
+            swept = self._results.sweep(recorded, even_new=is_alone)
+        if self._settings.cluster == "slurm":
+            self._unrecorded |= swept
 
     def submit(self, requests: list[Request], in_queue: int) -> Iterator[Taken | GivenUp]:
         """Submit array by array; a request that is not yielded should be submitted again later.
@@ -73,7 +84,7 @@ class Submitter:
         `in_queue` is how many of this head's jobs the cluster has.
         """
         self._room.in_queue = in_queue
-        if self._unanswered and not self._look_after_unanswered():
+        if self._unrecorded and not self._cancel_unrecorded():
             return
         ordered = sorted(requests, key=lambda request: request.group)
         for _, group in groupby(ordered, key=lambda request: request.group):
@@ -86,21 +97,22 @@ class Submitter:
             if taken:
                 self._inform(_summary(taken))
 
-    def _look_after_unanswered(self) -> bool:
-        """Cancel jobs that sbatch submitted without saying so; whether that is known to be done.
+    def _cancel_unrecorded(self) -> bool:
+        """Cancel jobs of which the ledger does not know; whether that is known to be done.
 
-        They were about to be submitted again, and would end as nobody's as soon as they start.
+        They were submitted without sbatch saying so, or by a head that was killed before it wrote
+        them down, and would end as nobody's as soon as they start.
         """
         try:
-            found = slurm.jobs_of_submissions(self._unanswered)
+            found = slurm.jobs_of_submissions(self._unrecorded)
         except slurm.QueryError as error:
             self._notices.warn("submission", f"is a job submitted? SLURM does not answer: {error}")
             return False
         if found and slurm.cancel(found):
             return False
         if found:
-            self._inform(f"Cancelled {', '.join(found)}: sbatch did not say that it took them.")
-        self._unanswered.clear()
+            self._inform(f"Cancelled {', '.join(found)}: submitted, but not recorded.")
+        self._unrecorded.clear()
         return True
 
     def _submit_arrays(self, requests: list[Request]) -> Iterator[Taken | GivenUp]:
@@ -119,16 +131,8 @@ class Submitter:
 
     def _submit_array(self, requests: list[Request]) -> Generator[Taken | GivenUp, None, bool]:
         """Submit an array; returns whether the queue was too full for it."""
-        names = sorted({request.job.name for request in requests})
         try:
-            submission, jobs = submit(
-                self._results.folder,
-                self._settings.cluster,
-                names[0] if len(names) == 1 else "snakemake",
-                requests[0].parameters,
-                [self._runner(request) for request in requests],
-                self._settings.array_parallelism,
-            )
+            taken = self._submit_and_record(requests)
         except LimitReached as error:
             self._room.refused(len(requests))
             if self._room.is_full:
@@ -147,24 +151,38 @@ class Submitter:
             return False
         self._room.taken(len(requests))
         self._notices.settled("submission")
-        entries = [
-            Entry(
-                key=request.key,
-                job_id=job.job_id,
-                submission=submission,
-                fingerprint=request.fingerprint,
-                restarts=request.restarts,
-                unexplained=request.unexplained,
-            )
-            for request, job in zip(requests, jobs, strict=True)
-        ]
-        self._ledger.put(entries)
-        yield from map(Taken, requests, entries, jobs)
+        yield from taken
         return False
+
+    def _submit_and_record(self, requests: list[Request]) -> list[Taken]:
+        """Submit an array and write it down; raises SubmissionError."""
+        names = sorted({request.job.name for request in requests})
+        with self._ledger.submitting():
+            submission, jobs = submit(
+                self._results.folder,
+                self._settings.cluster,
+                names[0] if len(names) == 1 else "snakemake",
+                requests[0].parameters,
+                [self._runner(request) for request in requests],
+                self._settings.array_parallelism,
+            )
+            entries = [
+                Entry(
+                    key=request.key,
+                    job_id=job.job_id,
+                    submission=submission,
+                    fingerprint=request.fingerprint,
+                    restarts=request.restarts,
+                    unexplained=request.unexplained,
+                )
+                for request, job in zip(requests, jobs, strict=True)
+            ]
+            self._ledger.put(entries)
+        return [Taken(*taken) for taken in zip(requests, entries, jobs, strict=True)]
 
     def _after_failure(self, requests: list[Request], error: SubmissionError) -> Iterator[GivenUp]:
         if error.submission is not None:
-            self._unanswered.add(error.submission)
+            self._unrecorded.add(error.submission)
         has_more_tries = []
         for request in requests:
             request.pause.failed()

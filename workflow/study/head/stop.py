@@ -45,8 +45,10 @@ class Stop:
     def arm(self) -> None:
         """React from now on; under nohup, not to SIGHUP.
 
-        But to SIGINT even if it is ignored, as in the background of a script: it is meant.
+        But to SIGINT even if it is ignored, as in the background of a script: it is meant. So are
+        those that whoever started this process has blocked.
         """
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for number in SIGNALS:
             handler = signal.getsignal(number)
             is_nohup = number == signal.SIGHUP and handler == signal.SIG_IGN
