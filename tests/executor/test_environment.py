@@ -89,8 +89,9 @@ def test_a_refusal_names_all_that_was_asked(
     monkeypatch.setenv("SBATCH_TIMELIMIT", "1")
     monkeypatch.setenv("SBATCH_QOS", "nope")
     parameters = {"timeout_min": 60, "nodes": 1, "slurm_additional_parameters": {"requeue": True}}
-    answer = submission.refusal(tmp_path, parameters)
-    assert answer == "Invalid qos specification (with SBATCH_QOS=nope from the environment)"
+    answer = submission.ask(tmp_path, parameters)
+    assert answer.is_refusal
+    assert answer.text == "Invalid qos specification (with SBATCH_QOS=nope from the environment)"
     seen = (tmp_path / "sbatch.env").read_text()
     assert "SBATCH_QOS=nope\n" in seen
     assert "SBATCH_TIMELIMIT" not in seen

@@ -10,6 +10,7 @@ from snakemake_job import InvalidResources, SnakemakeJob
 
 from snakemake_executor_plugin_submitit import preflight, slurm
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from snakemake_executor_plugin_submitit.submission import Answer
 
 NO_DEFAULT = slurm.DefaultTimes()  # it is not asked: all jobs have a runtime
 
@@ -19,11 +20,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The parameters that SLURM was asked about: it has no GPUs."""
     asked: list[dict[str, Any]] = []
 
-    def refusal(folder: Path, parameters: dict[str, Any]) -> str | None:
+    def ask(folder: Path, parameters: dict[str, Any]) -> Answer:
         asked.append(parameters)
-        return "no GPUs here" if "slurm_gres" in parameters else None
+        if "slurm_gres" in parameters:
+            return Answer("no GPUs here", is_refusal=True)
+        return Answer("to start at noon")
 
-    monkeypatch.setattr(preflight, "refusal", refusal)
+    monkeypatch.setattr(preflight, "ask", ask)
     return asked
 
 
@@ -90,7 +93,8 @@ def test_a_maintenance_is_no_refusal(
         asked.append(names)
         return nodes
 
-    monkeypatch.setattr(preflight, "refusal", lambda folder, parameters: answer)
+    refusal = Answer(answer, is_refusal=True)
+    monkeypatch.setattr(preflight, "ask", lambda folder, parameters: refusal)
     monkeypatch.setattr(preflight.slurm, "out_of_service", out_of_service)
     warned: list[str] = []
     told: list[str] = []
@@ -161,3 +165,30 @@ def test_on_a_login_node_variables_are_the_users(environment: dict[str, str]) ->
     preflight.leave_outer_job()
     assert environment["CUDA_VISIBLE_DEVICES"] == "0"
     assert environment["SLURM_TIME_FORMAT"] == "relative"
+
+
+@pytest.mark.usefixtures("asked")
+def test_who_only_asks_sees_each_answer_and_nothing_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ExecutorSettings(test_only=True)
+    jobs = [job("a"), job("b"), job("a"), job("a", runtime=5)]
+    with pytest.raises(SystemExit) as end:
+        preflight.check_jobs(jobs, settings, tmp_path, NO_DEFAULT, pytest.fail)
+    assert end.value.code is None
+    accepted = [
+        "2 x a, 1 x b (nodes=1, cpus=1, minutes=60): to start at noon",
+        "1 x a (nodes=1, cpus=1, minutes=5): to start at noon",
+    ]
+    assert capsys.readouterr().out.splitlines() == accepted
+    jobs.append(job("c", gpu=1))
+    with pytest.raises(ApiError, match=r"SLURM refuses rule c .*no GPUs here"):
+        preflight.check_jobs(jobs, settings, tmp_path, NO_DEFAULT, pytest.fail)
+    refused = "1 x c (gres=gpu:1, nodes=1, cpus=1, minutes=60): refused: no GPUs here"
+    assert capsys.readouterr().out.splitlines() == [*accepted, refused]
+
+
+def test_without_slurm_there_is_nobody_to_ask(tmp_path: Path) -> None:
+    settings = ExecutorSettings(cluster="local", test_only=True)
+    with pytest.raises(ApiError, match="--submitit-test-only asks SLURM"):
+        preflight.check_jobs([job("a")], settings, tmp_path, NO_DEFAULT, pytest.fail)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from snakemake_interface_common.exceptions import ApiError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
@@ -50,6 +51,13 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     _wake = threading.Event()
 
     def __post_init__(self) -> None:
+        try:
+            self._prepare()
+        except (ApiError, SystemExit):
+            super().shutdown()  # or the thread that polls ends with a line on stdout
+            raise
+
+    def _prepare(self) -> None:
         self.settings: ExecutorSettings = self.workflow.executor_settings
         self.on_slurm = self.settings.cluster == "slurm"
         home = Path(".snakemake/submitit").absolute() / self.settings.cluster
@@ -73,14 +81,13 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         )
         self._submitter.sweep()
         needed = internals.needed_jobs(self.dag)
+        self._default_time = slurm.DefaultTimes()
+        preflight.check_jobs(needed, self.settings, self.results.folder, self._default_time, warn)
         self._screen = Screen(self.logger, home, len(needed))
         in_this_process = self.settings.cluster == "debug"
         self._ctrl_c = contextlib.nullcontext if in_this_process else without_ctrl_c
         if not (in_this_process or internals.is_verbose(self.workflow)):
             self._screen.be_brief()
-        self._default_time = slurm.DefaultTimes()
-        folder = self.results.folder
-        preflight.check_jobs(needed, self.settings, folder, self._default_time, warn)
         self._forget_what_is_done(needed)
         self._is_ready = True
 

@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from snakemake_executor_plugin_submitit.resources import (
 )
 from snakemake_executor_plugin_submitit.sbatch_errors import NO_SUCH_NODES
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
-from snakemake_executor_plugin_submitit.submission import refusal
+from snakemake_executor_plugin_submitit.submission import Answer, ask
 
 # If Snakemake itself runs in a SLURM job, these describe the cluster; the others, that job.
 KEPT_VARIABLES = {"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"}
@@ -53,45 +55,69 @@ def check_jobs(
 ) -> None:
     """Raise ApiError, with a line for each mistake in the resources of the jobs to come.
 
-    What SLURM cannot start because of a maintenance is none: it is warned of.
+    What SLURM cannot start because of a maintenance is none: it is warned of. Ends the command if
+    it was only to ask.
     """
     problems: list[str] = []
-    rules: dict[str, set[str]] = {}  # names, by their parameters
+    requests: dict[str, Counter[str]] = {}  # rules and their jobs, by their parameters
     for job in jobs:
         try:
             if job.is_local:
                 evaluated_resources(job)
             else:
                 parameters = submission_parameters(job, settings, default_time)
-                rules.setdefault(json.dumps(parameters, sort_keys=True), set()).add(job.name)
+                key = json.dumps(parameters, sort_keys=True)
+                requests.setdefault(key, Counter())[job.name] += 1
         except ResourceError as error:
             problems.append(str(error))
     if settings.cluster == "slurm":
-        problems += _refusals(rules, folder, warn)
+        answers = {text: ask(folder, json.loads(text)) for text in requests}
+        if settings.test_only and not problems:
+            print("\n".join(_listing(requests, answers)), flush=True)
+        problems += _refusals(requests, answers, warn)
+    elif settings.test_only:
+        problems.append("--submitit-test-only asks SLURM, which --submitit-cluster leaves out")
     if problems:
         raise ApiError("\n".join(dict.fromkeys(problems)))
+    if settings.test_only:
+        sys.exit()
+
+
+def _listing(
+    requests: Mapping[str, "Counter[str]"], answers: Mapping[str, Answer]
+) -> Iterator[str]:
+    """A line for each distinct request: who makes it, and what SLURM says."""
+    if not requests:
+        yield "no job would be submitted"
+    for text, names in requests.items():
+        jobs = ", ".join(f"{number} x {name}" for name, number in sorted(names.items()))
+        word = "refused: " if answers[text].is_refusal else ""
+        yield f"{jobs} ({asked_for(json.loads(text))}): {word}{answers[text].text}"
 
 
 def _refusals(
-    rules: Mapping[str, set[str]], folder: Path, warn: Callable[[str], None]
+    requests: Mapping[str, "Counter[str]"],
+    answers: Mapping[str, Answer],
+    warn: Callable[[str], None],
 ) -> list[str]:
     """What SLURM would refuse: one line for each of its answers, with who asked for what."""
     asked: dict[str, list[str]] = {}  # by the answer
     waiting: dict[str, list[str]] = {}  # by the nodes that are out of service
-    for text, names in rules.items():
+    for text, names in requests.items():
         parameters = json.loads(text)
-        if answer := refusal(folder, parameters):
+        if answers[text].is_refusal:
+            answer = answers[text].text
             request = f"rule {', '.join(sorted(names))} ({asked_for(parameters)})"
             if nodes := _in_maintenance(answer, parameters):
                 waiting.setdefault(nodes, []).append(request)
             else:
                 asked.setdefault(answer, []).append(request)
-    for nodes, requests in waiting.items():
+    for nodes, who in waiting.items():
         warn(
-            f"submitit: no node can take {'; '.join(requests)} at present, and {nodes} out of "
+            f"submitit: no node can take {'; '.join(who)} at present, and {nodes} out of "
             "service: such jobs are submitted nevertheless, and wait if they fit there"
         )
-    return [f"SLURM refuses {'; '.join(requests)}: {answer}" for answer, requests in asked.items()]
+    return [f"SLURM refuses {'; '.join(who)}: {answer}" for answer, who in asked.items()]
 
 
 def _in_maintenance(answer: str, parameters: Mapping[str, Any]) -> str | None:

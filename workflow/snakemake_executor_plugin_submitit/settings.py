@@ -61,3 +61,9 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]
         default=0,
         metadata={"help": "Jobs of one array that may run at a time; 0 means all of them."},
     )
+    test_only: bool = field(
+        default=False,
+        metadata={
+            "help": "Ask SLURM about each distinct request (sbatch --test-only); submit nothing."
+        },
+    )

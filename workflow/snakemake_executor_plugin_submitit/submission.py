@@ -3,12 +3,14 @@
 import contextlib
 import math
 import os
+import re
 import secrets
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from snakemake_executor_plugin_submitit.sbatch_errors import Refused, is_answer_
 
 NO_LIMIT = 1_000_000  # submitit counts requeues too, but JobRunner has the user's limit
 TEST_TIMEOUT_S = 60
+TEST_JOB = re.compile(r"^sbatch: Job \d+ ")  # whose number nobody will have
 
 # Otherwise a job that is preempted as it starts dies of SIGUSR2, for which it has no handler yet.
 UNTIL_READY = """sh -c 'trap "" USR2; exec "$0" "$@"'"""
@@ -69,8 +72,16 @@ def submit(
     return submission, jobs
 
 
-def refusal(folder: Path, parameters: dict[str, Any]) -> str | None:
-    """Why SLURM would never run such a job, in its own words; None if it would, or is away."""
+@dataclass(frozen=True)
+class Answer:
+    """What SLURM says to a job that it is shown but not given, in its own words."""
+
+    text: str
+    is_refusal: bool = False  # it would never run
+
+
+def ask(folder: Path, parameters: dict[str, Any]) -> Answer:
+    """Show SLURM a job, which it is not to run."""
     executor = _executor(folder, "slurm", "test", parameters)
     script = internals.submission_script(executor, "true")
     try:
@@ -83,15 +94,18 @@ def refusal(folder: Path, parameters: dict[str, Any]) -> str | None:
                 timeout=TEST_TIMEOUT_S,
                 check=False,
             )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Answer(f"no answer: {error}")
     if answer.returncode == 0:
-        return _beyond_partition(parameters)
-    error = meaning(answer.stderr)
-    if not isinstance(error, Refused):
-        return None
+        if limit := _beyond_partition(parameters):
+            return Answer(limit, is_refusal=True)
+        return Answer(TEST_JOB.sub("", answer.stderr.strip()))
+    failure = meaning(answer.stderr)
+    if not isinstance(failure, Refused):
+        return Answer(str(failure))
     added = environment.additions(script)
-    return f"{error} (with {added} from the environment)" if added else str(error)
+    text = f"{failure} (with {added} from the environment)" if added else str(failure)
+    return Answer(text, is_refusal=True)
 
 
 def _beyond_partition(parameters: dict[str, Any]) -> str | None:

@@ -63,6 +63,7 @@ class StudyPlan:
     seconds_per_job: float | None  # the time limit of a training's job; None: there is none
     bytes_there: int
     bytes_free: int
+    requests: Sequence[str] = ()  # of the jobs to come, with what the cluster says to each
 
     @property
     def runs(self) -> Iterable[RunPlan]:

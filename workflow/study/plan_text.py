@@ -57,6 +57,7 @@ def json_of(plan: StudyPlan) -> str:
             "hours_trained_again": plan.lost_hours,
             "jobs": plan.jobs,
             "requeues": plan.requeues,
+            "requests": list(plan.requests),
             "disk_bytes": plan.disk_bytes,
             "disk_bytes_there": plan.bytes_there,
             "disk_bytes_free": plan.bytes_free,
@@ -142,6 +143,8 @@ def _costs(plan: StudyPlan) -> list[str]:
     if plan.jobs:
         jobs = ", ".join(f"{number:,} {rule}" for rule, number in plan.jobs.items())
         lines.append(f"Jobs: {jobs}{_requeues(plan)}")
+    if plan.requests:
+        lines += ["SLURM, asked without submitting:", *(f"  {line}" for line in plan.requests)]
     lines.append(
         f"Disk: {size_text(plan.disk_bytes)} of states and weights in the end; "
         f"{size_text(plan.bytes_there)} are there, {size_text(plan.bytes_free)} are free"

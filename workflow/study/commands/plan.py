@@ -1,11 +1,14 @@
 """What snakemake would do with each run of a study, why, and what it takes.
 
 Says how many runs are done, which are trained for the first time or again and because of which
-setting, the hours, the jobs and the disk space. Nothing is changed, and nothing started.
+setting, the hours, the jobs and the disk space; on a cluster, what SLURM says to each distinct
+request of the profile. Nothing is changed, and nothing started.
 """
 
 import argparse
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from study.place import add_place, data_of
@@ -13,6 +16,7 @@ from study.plan import plan_runs
 from study.plan_cost import cost
 from study.plan_pace import Paces, key_of
 from study.plan_probe import probe
+from study.plan_requests import slurm_answers
 from study.plan_text import json_of, print_plan
 from study.planning.models import count_parameters
 from study.planning.study import Study
@@ -46,14 +50,23 @@ def run(args: argparse.Namespace) -> None:
     if args.probe:
         _probe(study, paces)
     directory = args.profile or Path("slurm")
-    seconds_per_job = None
+    seconds_per_job, requests = None, []
     if args.profile is not None or (directory / "config.yaml").is_file():
         seconds_per_job = Profile.load(directory).seconds_per_job("train")
+        if shutil.which("sbatch"):
+            requests = slurm_answers(directory, args.config, _settings(study, args))
     plan = cost(study, runs, paces, args.results, count_parameters, seconds_per_job)
+    plan = replace(plan, requests=requests)
     if args.json:
         print(json_of(plan))
     else:
         print_plan(plan)
+
+
+def _settings(study: Study, args: argparse.Namespace) -> list[str]:
+    """The same as snakemake would be told."""
+    given = {"study": study.name, "data_dir": args.data_dir, "iterations": args.iterations}
+    return [f"{name}={value}" for name, value in given.items() if value is not None]
 
 
 def _probe(study: Study, paces: Paces) -> None:
