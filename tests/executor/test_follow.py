@@ -37,16 +37,37 @@ def test_a_job_is_found_by_its_id_or_its_name(wanted: str, jobs: list[str]) -> N
 
 
 def test_the_table_is_read_as_written_and_only_written_anew(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.tsv"
-    table = Table(path)
+    table = Table(tmp_path)
     table.write(ROWS)
-    assert read(path) == ROWS
+    assert read([tmp_path]) == ROWS
+    (path,) = tmp_path.iterdir()
     path.unlink()
     table.write(ROWS)
     assert not path.exists()
     table.write(ROWS[1:])
-    assert read(path) == ROWS[1:]
-    assert read(tmp_path / "none.tsv") == []
+    assert read([tmp_path]) == ROWS[1:]
+    assert read([tmp_path / "none"]) == []
+
+
+def test_heads_do_not_overwrite_each_other_s_tables_and_none_stays_without_a_job(
+    tmp_path: Path,
+) -> None:
+    killed = tmp_path / "jobs.elsewhere.1.tsv"
+    Table(tmp_path).write([row("7_1", "train/mnist/r5/0", "PENDING"), row("3", "train/other")])
+    (own,) = tmp_path.iterdir()
+    own.rename(killed)
+    os.utime(killed, (1, 1))
+    table = Table(tmp_path)
+    table.write(ROWS)
+    assert sorted(read([tmp_path]), key=lambda found: found.job) == [
+        row("3", "train/other"),
+        *ROWS,
+    ]
+    table.close({"3"})
+    assert list(tmp_path.iterdir()) == [killed]
+    (tmp_path / "jobs.elsewhere.1.new").touch()
+    table.close(set())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
@@ -54,7 +75,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder where snakemake was started."""
     home = tmp_path / ".snakemake/submitit/slurm"
     home.mkdir(parents=True)
-    Table(home / "jobs.tsv").write([*ROWS, row("9", "log/1", log="rule.log")])
+    Table(home).write([*ROWS, row("9", "log/1", log="rule.log")])
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

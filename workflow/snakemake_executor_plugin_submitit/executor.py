@@ -26,7 +26,7 @@ from snakemake_executor_plugin_submitit import (
 from snakemake_executor_plugin_submitit.departing import Departing
 from snakemake_executor_plugin_submitit.identity import job_fingerprint, job_key, members
 from snakemake_executor_plugin_submitit.jobs import Request, Submitted
-from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger, recorded_jobs
 from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.queue_view import QueueView
 from snakemake_executor_plugin_submitit.resources import (
@@ -384,7 +384,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if self._is_ready:
             self._is_cancelled = True
             self._wake.set()
-            self._screen.close(jobs_run_on=bool(self._submitted))
+            self._screen.close(recorded_jobs(self.ledger.path))
             with self._lock:
                 self._cancel(self._departing.left_at_the_end() if self.on_slurm else [])
         super().shutdown()

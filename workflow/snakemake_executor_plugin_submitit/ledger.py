@@ -97,6 +97,11 @@ class Ledger:
                 os.fsync(file.fileno())
 
 
+def recorded_jobs(path: Path) -> set[str]:
+    """The ids of all jobs that are recorded, of whichever head."""
+    return {entry.job_id for entry in _read(path).values()}
+
+
 def recorded(path: Path, key: str) -> Entry | None:
     """The job last submitted for these outputs; None if there is none, or it was dropped."""
     return _read(path).get(key)

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
@@ -11,7 +12,7 @@ from snakemake_executor_plugin_submitit import report, requeues
 from snakemake_executor_plugin_submitit.naming import job_name
 from snakemake_executor_plugin_submitit.slurm_answers import QueuedState
 from snakemake_executor_plugin_submitit.summary import Event, Events, Summary, counts
-from snakemake_executor_plugin_submitit.table import NAME, Row, Table
+from snakemake_executor_plugin_submitit.table import Row, Table
 from snakemake_executor_plugin_submitit.terminal import Budget, Terminal, put_on_terminals
 from snakemake_executor_plugin_submitit.waiting import StuckJobs
 
@@ -24,7 +25,7 @@ class Screen:
     def __init__(self, logger: logging.Logger, folder: Path, total: int) -> None:
         self._logger = logger
         self._total = total
-        self._table = Table(folder / NAME)
+        self._table = Table(folder)
         self._names: dict[str, str] = {}  # by job id, as all below
         self._rule_logs: dict[str, str] = {}
         self._outputs: dict[str, Path] = {}
@@ -81,11 +82,10 @@ class Screen:
         rows = [self._row(job_id, state) for job_id, state in states.items()]
         self._table.write(sorted(rows, key=lambda row: row.name))
 
-    def close(self, *, jobs_run_on: bool) -> None:
-        """Say what was kept back; the table stays for jobs that outlive the head."""
+    def close(self, jobs: Collection[str]) -> None:
+        """Say what was kept back; tables stay for these jobs, which outlive their heads."""
         self._show_events(all_of_them=True)
-        if not jobs_run_on:
-            self._table.remove()
+        self._table.close(jobs)
 
     def _show_events(self, *, all_of_them: bool = False) -> None:
         for line in self._events.lines(all_of_them=all_of_them):

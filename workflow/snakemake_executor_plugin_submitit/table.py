@@ -1,11 +1,14 @@
-"""The table of a head's jobs, `jobs.tsv`: which job is which, how it is, and where it writes."""
+"""Each head's table of its jobs: which job is which, how it is, and where it writes."""
 
+import contextlib
 import os
-from collections.abc import Iterable
+import socket
+from collections.abc import Collection, Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-NAME = "jobs.tsv"
+FILES = "jobs.*.tsv"
+UNFINISHED = ".new"
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,10 @@ class Row:
 class Table:
     """The file, which is written anew whenever a row has changed."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / FILES.replace("*", f"{socket.gethostname()}.{os.getpid()}")
         self._written: str | None = None
-
-    def remove(self) -> None:
-        """Remove the file, of whichever head: there are no jobs."""
-        self._path.unlink(missing_ok=True)
-        self._written = None
 
     def write(self, rows: Iterable[Row]) -> None:
         """Replace the file by these rows, if they are not those that it has."""
@@ -37,14 +36,30 @@ class Table:
         lines = ["\t".join(columns) for columns in (names, *map(astuple, rows))]
         text = "\n".join(lines) + "\n"
         if text != self._written:
-            new = self._path.with_name(f"{NAME}.new")
+            new = self._path.with_suffix(UNFINISHED)
             new.write_text(text)
-            os.replace(new, self._path)
-            self._written = text
+            with contextlib.suppress(FileNotFoundError):  # another head has just cleared up
+                os.replace(new, self._path)
+                self._written = text
+
+    def close(self, jobs: Collection[str]) -> None:
+        """Remove the files, of whichever head, that have none of these jobs: which there are."""
+        for path in self._folder.glob(FILES):
+            if not any(row.job in jobs for row in _rows(path)):
+                path.unlink(missing_ok=True)
+        for path in self._folder.glob(f"jobs.*{UNFINISHED}"):  # of heads that were killed
+            path.unlink(missing_ok=True)
 
 
-def read(path: Path) -> list[Row]:
-    """The rows of a table; none if there is no file."""
+def read(folders: Iterable[Path]) -> list[Row]:
+    """All heads' rows in these folders; of a job that changed hands, the newer one."""
+    paths = [path for folder in folders for path in folder.glob(FILES)]
+    paths.sort(key=lambda path: path.stat().st_mtime)
+    rows = {(path.parent, row.job): row for path in paths for row in _rows(path)}
+    return list(rows.values())
+
+
+def _rows(path: Path) -> list[Row]:
     try:
         lines = path.read_text().splitlines()[1:]
     except FileNotFoundError:
