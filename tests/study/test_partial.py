@@ -1,5 +1,7 @@
 """Tables of what has finished, while the rest trains."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,24 @@ def test_final_tables_take_the_place_of_partial_ones(tmp_path: Path) -> None:
     own.write_text("my notes")
     write_tables(tmp_path / "tiny", "tiny")
     assert own.read_text() == "my notes"
+
+
+def test_nothing_is_partial_beside_final_tables_of_all_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table of an ablation may fail after them; what were written now would stay."""
+    study = planned(tmp_path)
+    for run in study.runs:
+        write(tmp_path, study, run)
+    write_tables(tmp_path / "tiny", "tiny")
+    assert partial(tmp_path) == 0
+    assert "all runs have finished: the final tables are in" in capsys.readouterr().out
+    assert not (tmp_path / "tiny/partial").exists()
+    # Of a run that was evaluated again since, the tables are not.
+    later = time.time() + 1
+    os.utime(tmp_path / "tiny/runs/digits/x1/seed0/test.parquet", (later, later))
+    assert partial(tmp_path) == 0
+    assert (tmp_path / "tiny/partial/runs.parquet").is_file()
 
 
 def test_what_cannot_be_compared_is_skipped_in_one_line(

@@ -24,10 +24,11 @@ _TITLE = "# Partial results of the study "
 _FILES = ("config.yaml", "train.json", "history.parquet", "test.parquet")
 
 
-def write_partial_tables(study: Study, results: Path, skip: Callable[[str], None]) -> Path:
+def write_partial_tables(study: Study, results: Path, skip: Callable[[str], None]) -> Path | None:
     """Write tables and figures of the runs that have finished; the folder written to.
 
-    It is not the folder of the final tables, which Snakemake writes when all runs are there.
+    It is not the folder of the final tables, which Snakemake writes when all runs are there. None,
+    and nothing is written, if those are of all runs already: nobody would remove these again.
     `skip` is told of each run that is damaged, and of each table that cannot be made, in one line.
     """
     study_dir = results / study.name
@@ -35,6 +36,8 @@ def write_partial_tables(study: Study, results: Path, skip: Callable[[str], None
     if not finished:
         raise ResultError(f"{study_dir}: no run has finished yet")
     run_dirs = [_run_dir(study_dir, run) for run in finished]
+    if len(finished) == len(study.runs) and _are_final(study_dir, run_dirs):
+        return None
     tables = collect(study.name, tables_of("all"), run_dirs, skip)
     frames = {name: table.to_pandas() for name, table in tables.items()}
     runs = frames["runs"]
@@ -72,6 +75,16 @@ def _is_finished(study: Study, study_dir: Path, run: Run) -> bool:
     except (ConfigError, ResultError):
         return True  # collecting it says what is wrong
     return planned == configured == trained
+
+
+def _are_final(study_dir: Path, run_dirs: Sequence[Path]) -> bool:
+    """Whether the table of runs has been made since the last of these was trained and evaluated."""
+    try:
+        made = (study_dir / "tables/runs.parquet").stat().st_mtime_ns
+        times = [(run_dir / name).stat().st_mtime_ns for run_dir in run_dirs for name in _FILES]
+    except FileNotFoundError:
+        return False
+    return made >= max(times)
 
 
 def _run_dir(study_dir: Path, run: Run) -> Path:

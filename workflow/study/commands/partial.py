@@ -17,7 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     study = Study.load(args.config, args.study)
     directory = write_partial_tables(study, args.results, _skip)
-    print(f"tables and figures of what has finished are in {directory}")
+    if directory is None:
+        print(f"all runs have finished: the final tables are in {args.results / study.name}/tables")
+    else:
+        print(f"tables and figures of what has finished are in {directory}")
 
 
 def _skip(line: str) -> None:
