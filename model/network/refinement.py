@@ -22,22 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from model.config import ConfigError, ModelConfig
+from model.config import ModelConfig
 from model.network.blocks import BottomUpBlock, TopDownBlock
 from model.network.hvae import HVAE
 from model.network.layout import Block, text
 from model.network.sharing import unroll
-
-
-def check_refinable(config: ModelConfig) -> None:
-    """Raise ConfigError for a model whose blocks make no step from a state: it has no step size."""
-    for name, value, needed in (
-        ("residual_cells", config.residual_cells, True),
-        ("cell", config.cell, "vdvae"),
-        ("state_norm", config.state_norm, "none"),
-    ):
-        if value != needed:
-            raise ConfigError(f"{value} has no step size; a refinement needs {needed}", name)
 
 
 def refined(model: HVAE, repeats: int) -> HVAE:
@@ -46,7 +35,7 @@ def refined(model: HVAE, repeats: int) -> HVAE:
     It is for bounds: sampling takes the steps that were trained. Raises ConfigError for a model
     whose blocks have no step size.
     """
-    check_refinable(model.config)
+    model.config.require_steps()
     config = refined_config(model.config, repeats)
     finer = HVAE(config).to(model.top_down.gain).train(model.training)  # its device and dtype
     finer.load_state_dict(model.state_dict())
