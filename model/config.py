@@ -345,9 +345,9 @@ class RefineConfig:
 
     __pydantic_config__ = NO_OTHER_KEYS
 
-    num_images: Count
+    num_images: Count = 1000
     """images of the test set that are evaluated: the first so many"""
-    num_noises: Annotated[int, Between(1, 1000)]
+    num_noises: Annotated[int, Between(1, 1000)] = 3
     """passes over each image, each with noise of its own"""
 
     def __post_init__(self) -> None:

@@ -21,19 +21,18 @@ def refine(run: TrainedRun, options: argparse.Namespace, run_dir: Path) -> None:
     show = sys.stderr.isatty()
     refinement = Refinement(run, config, tuple(options.repeats), options.batch_size, show)
     table = write_tables("refine", refinement, run_dir)["refinement"]
-    rates, layers = table["nll_nats"].to_numpy(), table["stochastic_depth"].to_numpy()
-    for depth in sorted(set(layers.tolist())):
-        print(
-            f"{depth} stochastic layers: NLL {np.mean(rates[layers == depth]):.3f} nats per image"
-        )
+    nll, depths = table["nll_nats"].to_numpy(), table["stochastic_depth"].to_numpy()
+    for depth in sorted(set(depths.tolist())):
+        mean = np.mean(nll[depths == depth])
+        print(f"{depth} stochastic layers: NLL {mean:.3f} nats per image")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit code."""
     commands = parser("model.refine", __doc__)
     commands.add_argument("--repeats", type=int, nargs="+", required=True)
-    commands.add_argument("--num-images", type=int, default=1000, help="of the test set")
-    commands.add_argument("--num-noises", type=int, default=3, help="passes over each image")
+    commands.add_argument("--num-images", type=int, default=RefineConfig.num_images)
+    commands.add_argument("--num-noises", type=int, default=RefineConfig.num_noises)
     commands.add_argument("--batch-size", type=int, default=100)
     options = commands.parse_args(arguments)
     return measure(options, lambda: refine(load_run(options), options, options.run_dir))

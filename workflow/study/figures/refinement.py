@@ -14,7 +14,7 @@ from study.unit import UNIT_LABEL
 
 @in_style
 def draw(ablation: Ablation, results: StudyResults) -> Figure:
-    """Per dataset: the change of the NLL by repeats, and the NLL by operations; a line per variant."""
+    """Per dataset: change of the NLL by repeats, NLL by operations; a line per variant."""
     table = rows(ablation, results)
     table = table[table["repeats"].notna()]
     variants = list(dict.fromkeys(table["variant"]))

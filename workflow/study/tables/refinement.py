@@ -1,4 +1,4 @@
-"""The table `{ablation}-refinement`: bounds of finished runs at other step sizes than the trained one."""
+"""The table `{ablation}-refinement`: bounds of finished runs at other step sizes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,8 +22,8 @@ UNIT = "the column unit"
 TABLE = Table(
     name="refinement",
     row="dataset, variant and step size",
-    note="Of ablations with a `refinement`: the trained model, and the same weights with each plain "
-    "block applied more or less often, at a step that is shorter or longer in proportion "
+    note="Of ablations with a `refinement`: the trained model, and the same weights with each "
+    "plain block applied more or less often, at a step that is shorter or longer in proportion "
     "(model/network/refinement.py). A seed's value is the mean over its test images and noises.",
     columns=[
         column("study", pa.string(), "study"),
@@ -82,7 +82,7 @@ def rows(ablation: Ablation, results: StudyResults) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=TABLE.schema.names)
 
 
-def _of_variant(run: Mapping[str, Any], seeds: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
+def _of_variant(run: "pd.Series[Any]", seeds: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
     """The rows of a variant, given the bounds of each of its runs."""
     scale = in_unit(1.0, run["unit"], run["likelihood_dims"])
     first = seeds[0]
@@ -154,8 +154,8 @@ def to_markdown(_ablation: Ablation, frame: pd.DataFrame) -> str:
 
 
 _CAPTION = (
-    "Bounds of trained models at other step sizes: each plain block is applied so often, with a step "
-    "(that of the training is 1) in proportion; the first row of a variant is as it was trained. "
-    "Means ± half of their 95 % intervals over the seeds (Student's t); differences are paired by "
-    "seed, image and noise; their error over images says how much they would differ on other images."
+    "Bounds of trained models at other step sizes: each plain block is applied so often, with a "
+    "step (that of the training is 1) in proportion; the first row of a variant is as it was "
+    "trained. Means ± half of their 95 % intervals over the seeds (Student's t); differences are "
+    "paired by seed and image; their error over images says how much they would differ on others."
 )
