@@ -163,6 +163,26 @@ class ModelConfig:
         with _about("pooling", "encoder", "decoder"):
             check_pooling(self.pooling, self.bottom_up, self.top_down)
 
+    def require_steps(self) -> None:
+        """Raise ConfigError if a block adds nothing to its state: there is no step to change.
+
+        See model/network/refinement.py.
+        """
+        for name, value, needed in (
+            ("residual_cells", self.residual_cells, True),
+            ("cell", self.cell, "vdvae"),
+            ("state_norm", self.state_norm, "none"),
+        ):
+            if value != needed:
+                reason = f"{value} leaves no step whose size could change; a refinement needs"
+                raise ConfigError(f"{reason} {needed}", name)
+
+    @property
+    def repeats_of_plain_blocks(self) -> int | None:
+        """How often each plain block of both towers is applied; None if some more than others."""
+        found = {block.repeats for block in (*self.bottom_up, *self.top_down) if block.is_plain}
+        return found.pop() if len(found) == 1 else None
+
     def _check_fourier(self) -> None:
         if self.fourier == "none":
             return
@@ -317,6 +337,21 @@ class ProbeConfig:
         if not self.temperatures or list(self.temperatures) != sorted(set(self.temperatures)):
             found = ", ".join(map(str, self.temperatures)) or "none"
             raise ConfigError(f"must be one number or more, ascending, not {found}", "temperatures")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefineConfig:
+    """The evaluation of a trained model at other step sizes; no part of a run's hash."""
+
+    __pydantic_config__ = NO_OTHER_KEYS
+
+    num_images: Count = 1000
+    """images of the test set that are evaluated: the first so many"""
+    num_noises: Annotated[int, Between(1, 1000)] = 3
+    """passes over each image, each with noise of its own"""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
-Command = Literal["train", "evaluate", "probe"]
+Command = Literal["train", "evaluate", "probe", "refine"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class RunTable:
     """A file {name}.parquet in a run's folder."""
 
     command: Command  # python -m model.{command} writes it
-    module: str  # holds `TABLE`, and `rows(...)` where evaluate or probe write it
+    module: str  # holds `TABLE`, and `rows(...)` where others than train write it
     is_collected: bool = True  # a study has a table of the same name with the rows of all its runs
 
 
@@ -25,6 +25,7 @@ RUN_TABLES = {
     "test": RunTable("evaluate", "model.measurement.bounds", is_collected=False),
     "block_norms": RunTable("probe", "model.measurement.block_norms"),
     "instability": RunTable("probe", "model.measurement.instability"),
+    "refinement": RunTable("refine", "model.measurement.refinement", is_collected=False),
 }
 
 

@@ -18,6 +18,7 @@ from model.measurement.block_norms import TABLE as BLOCK_NORMS
 from model.measurement.bounds import TABLE as TEST
 from model.measurement.instability import TABLE as INSTABILITY
 from model.measurement.kept_samples import write_samples
+from model.measurement.refinement import TABLE as REFINEMENT
 from model.run_config import RunConfig
 from model.training.history import TABLE as HISTORY
 from study.__main__ import main
@@ -243,6 +244,34 @@ def write_probe(directory: Path, probe_code: str = "b10c" * 4) -> None:
     INSTABILITY.write(INSTABILITY.of_rows(energies), directory / "instability.parquet", about)
     samples = np.random.default_rng(0).integers(0, 255, (2, 8, 1, 8, 8), np.uint8)
     write_samples(directory / "samples.npy", samples)
+
+
+def write_refinement(directory: Path, nll_nats: dict[int, list[float]], trained: int) -> None:
+    """Write a run's bounds at other step sizes: two passes over each image, by repeats.
+
+    The passes give a nat more and less than `nll_nats`, which is of each image.
+    """
+    training = json.loads((directory / "train.json").read_text())
+    about = {name: training[name] for name in ("config_hash", "dataset_sha256")}
+    rows: list[dict[str, Any]] = [
+        {
+            "is_trained": repeats == trained,
+            "repeats": repeats,
+            "stochastic_depth": 2 + 3 * repeats,
+            "flops_per_image": 10**6 * repeats,
+            "noise": noise,
+            "image": image,
+            "nll_nats": nll + 1 - 2 * noise,
+            "rate_nats": 0.25 * nll,
+            "rate_of_sigmas_nats": 0.05 * nll,
+            "distortion_nats": 0.75 * nll,
+        }
+        for repeats, images in nll_nats.items()
+        for noise in range(2)
+        for image, nll in enumerate(images)
+    ]
+    path = directory / "refinement.parquet"
+    REFINEMENT.write(REFINEMENT.of_rows(rows), path, about | {"code_digest": "e7a1" * 4})
 
 
 def write_tables(results: Path, study: str = "fake") -> Path:

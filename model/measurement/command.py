@@ -12,7 +12,7 @@ import torch
 from model.code_digest import code_digest
 from model.config import ConfigError
 from model.data.sources import DataError
-from model.measurement.trained import Evaluation, Probe, TrainedRun
+from model.measurement.trained import Evaluation, Probe, Refinement, TrainedRun
 from model.memory import keep_freed_memory
 from model.run_tables import Command, module_of, written_by
 from model.table import ResultError
@@ -46,7 +46,7 @@ def measure(options: argparse.Namespace, write: Callable[[], None]) -> int:
 
 
 def write_tables(
-    command: Command, measured: Evaluation | Probe, run_dir: Path
+    command: Command, measured: Evaluation | Probe | Refinement, run_dir: Path
 ) -> dict[str, pa.Table]:
     """Write the tables that belong to a command, with settings and provenance as metadata."""
     tables = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.config import EvaluateConfig, ProbeConfig
+from model.config import EvaluateConfig, ProbeConfig, RefineConfig
 from model.data.batches import held_out_images
 from model.data.dataset_info import DatasetInfo, load_info
 from model.data.sources import DataError
@@ -82,6 +82,17 @@ class Evaluation:
 
     run: TrainedRun
     config: EvaluateConfig
+    show_progress: bool = False
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """A trained run and the steps at which it is evaluated."""
+
+    run: TrainedRun
+    config: RefineConfig
+    repeats: tuple[int, ...]  # of its plain blocks, beside those that it was trained with
+    batch_size: int
     show_progress: bool = False
 
 

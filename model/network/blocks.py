@@ -113,14 +113,20 @@ class TopDownBlock(nn.Module):
         The state x and the next one are [B, width, H, W], `seen` is what `see` gave, the noise is
         [B, zdim, H, W].
         """
-        # The posterior q(z | x, image), the prior p(z | x): means and log sigmas [B, zdim, H, W].
-        activated = gelu(x)
-        first = conv2d(activated, self.posterior.conv1.weight[:, : self.width])
-        posterior = self.posterior.conv4(self.posterior.hidden(first + seen))
-        prior, hidden = self._prior(activated)
+        posterior, prior, hidden = self.distributions(x, seen)
         latent = Latent.draw(posterior, prior, noise)
         x = self.cell(x, hidden, latent.z)
         return normalise(x, self.state_norm), latent
+
+    def distributions(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The posterior q(z | x, image) and the prior p(z | x), and what `cell` calls hidden.
+
+        The first two are [B, 2 zdim, H, W]: means, then log sigmas.
+        """
+        activated = gelu(x)
+        first = conv2d(activated, self.posterior.conv1.weight[:, : self.width])
+        posterior = self.posterior.conv4(self.posterior.hidden(first + seen))
+        return posterior, *self._prior(activated)
 
     def generate(self, x: Tensor, noise: Tensor, temperature: float) -> Tensor:
         """Prior pass: the next state, with a latent at `temperature` times the prior's sigma."""

@@ -40,6 +40,16 @@ class Latent:
         )
         return rate
 
+    def rate_of_sigmas_nats(self) -> Tensor:
+        """The part of the rate that the means have no part in, in nats per image [B].
+
+        It is 0.5 (ratio^2 - 1) - log ratio of the sigmas, and does not change when both are scaled.
+        """
+        means = self.posterior_mean
+        return Latent(
+            self.z, means, self.posterior_log_sigma, means, self.prior_log_sigma
+        ).rate_nats()
+
     def log_ratio_nats(self, noise: Tensor) -> Tensor:
         """log p(z) - log q(z | x) in nats per image [B], for z drawn with `noise` (z's shape)."""
         inverse, damping = _inverse(self.prior_log_sigma)

@@ -1,7 +1,7 @@
 """Block strings such as "32x11,32d2,16x6" and the blocks that they stand for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # More than ten times the deepest model that is known to be trained.
@@ -55,6 +55,19 @@ def parse(text: str) -> tuple[Block, ...]:
         _require_depth(len(blocks) + count * numbers.get("repeats", 1))
         blocks += [Block(**numbers)] * count
     return tuple(blocks)
+
+
+def text(blocks: Iterable[Block]) -> str:
+    """The block string that `parse` reads as these blocks."""
+    return ",".join(map(_entry, blocks))
+
+
+def _entry(block: Block) -> str:
+    if block.down is not None:
+        return f"{block.resolution}d{block.down}"
+    if block.mixin is not None:
+        return f"{block.resolution}m{block.mixin}"
+    return f"{block.resolution}r{block.repeats}"
 
 
 def check_depth(blocks: Sequence[Block], repeats: int) -> None:

@@ -113,6 +113,26 @@ def test_a_study_evaluates_and_probes_each_dataset_in_its_own_way(section: str) 
     assert getattr(configs[section]("grey"), field) == 10
 
 
+def test_a_run_is_refined_as_all_ablations_ask_that_compare_it() -> None:
+    content = changed("ablations.sharing.refinement", [4, 1])
+    content["ablations"]["other"] = {"title": "Other", "variants": ["x1"], "refinement": [2, 4]}
+    content["studies"]["first"]["ablations"] = ["sharing", "other"]
+    content["studies"]["first"]["refine"] = {"num_noises": 7}
+    study = Study.of_config(content)
+    assert study.refinement("grey", "x1") == [1, 2, 4]
+    assert study.refinement("grey", "r2") == [1, 4]
+    assert study.refine_config("grey").num_noises == 7
+    assert Study.of_config(SMALL).refinement("grey", "x1") == []
+
+
+def test_a_variant_without_steps_is_refused_in_the_dry_run() -> None:
+    content = changed("ablations.sharing.refinement", [1, 2])
+    content["variants"]["r2"] = {"model": {"state_norm": "l2"}}
+    message = "variant r2 on grey in study first: state_norm: l2 leaves no step"
+    with pytest.raises(ConfigError, match=message):
+        Study.of_config(content)
+
+
 def test_an_integer_stands_for_a_number() -> None:
     train = Study.of_config(SMALL).run_config(Run("grey", "x1", 0)).train
     assert isinstance(train.skip_threshold, float)

@@ -159,11 +159,16 @@ def ablation_files(name):
     return [*tables, *figure_files(f"results/{{study}}/figures/{stem}", f"{name}_figure")]
 
 
-def ablation_run_files(wildcards):
-    """What an ablation's table and figure are made of: its own runs."""
+def ablation_run_files(output_name):
+    """Gives what such a table and figure of an ablation are made of: files of its own runs."""
     names = ["config.yaml", "train.json", "history.parquet", "test.parquet"]
-    run_dirs = STUDY.ablations[wildcards.ablation].run_dirs(Path("results", STUDY.name))
-    return [f"{run_dir}/{name}" for run_dir in run_dirs for name in names]
+    names += registry.ABLATION_OUTPUTS[output_name].run_files
+
+    def files(wildcards):
+        run_dirs = STUDY.ablations[wildcards.ablation].run_dirs(Path("results", STUDY.name))
+        return [f"{run_dir}/{name}" for run_dir in run_dirs for name in names]
+
+    return files
 
 
 def study_figure_inputs():
@@ -183,8 +188,8 @@ def study_files():
     ]
     of_ablations = [
         file.replace("{ablation}", ablation)
-        for ablation in STUDY.ablations
-        for name in registry.outputs_of(ablation)
+        for ablation, entry in STUDY.ablations.items()
+        for name in registry.outputs_of(ablation, entry.refinement)
         for file in ablation_files(name)
     ]
     return [file.replace("{study}", STUDY.name) for file in [*of_study, *of_ablations]]
@@ -228,6 +233,15 @@ def probe_options(wildcards):
     config = STUDY.probe_config(wildcards.dataset)
     temperatures = " ".join(map(str, config.temperatures))
     return f"--also probe sample --num-samples {config.num_samples} --temperatures {temperatures}"
+
+
+def refinement_options(wildcards):
+    config = STUDY.refine_config(wildcards.dataset)
+    repeats = " ".join(map(str, STUDY.refinement(wildcards.dataset, wildcards.variant)))
+    return (
+        f"--repeats {repeats} --num-images {config.num_images} --num-noises {config.num_noises}"
+        f" --batch-size {STUDY.evaluate_config(wildcards.dataset).batch_size}"
+    )
 
 
 def raw_checksums(wildcards):

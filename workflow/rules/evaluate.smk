@@ -43,3 +43,26 @@ use rule measure as evaluate with:
         content=dataset_content,
         evaluation=evaluation_options,
         probe="",
+
+
+# The model at other step sizes, where an ablation asks for it.
+rule refine:
+    input:
+        config="results/{study}/runs/{dataset}/{variant}/seed{seed}/config.yaml",
+        model="results/{study}/runs/{dataset}/{variant}/seed{seed}/model.safetensors",
+        dataset=dataset_file,
+    output:
+        run_table_files("refine"),
+    log:
+        "results/{study}/logs/refine/{dataset}-{variant}-seed{seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    threads: 1
+    params:
+        run_dir=subpath(input.config, parent=True),
+        data_dir=subpath(input.dataset, ancestor=2),
+        content=dataset_content,
+        refinement=refinement_options,
+    shell:
+        "python -m model.refine {params.run_dir:q} --data-dir {params.data_dir:q}"
+        " {params.refinement} --threads {threads} > {log:q} 2>&1"

@@ -79,7 +79,7 @@ for output_name, ablation_output in registry.ABLATION_OUTPUTS.items():
         name:
             output_name
         input:
-            ablation_run_files,
+            ablation_run_files(output_name),
             ablation="results/{study}/ablations/{ablation}.yaml",
         output:
             ablation_files(output_name),

@@ -60,7 +60,8 @@ def ablations_table(file: ConfigFile) -> str:
             for field in file.variants[ancestor].fields
         )
         variants = ", ".join(f"`{variant}`" for variant in dict.fromkeys(ablation.all_variants))
-        own = ", ".join(f"`{name}{o}`" for o in _suffixes(name)) or "–"
+        suffixes = [ABLATION_OUTPUTS[o].suffix for o in outputs_of(name, ablation.refinement)]
+        own = ", ".join(f"`{name}{suffix}`" for suffix in suffixes if suffix) or "–"
         rows.append(
             f"| `{name}` | **{ablation.title}.** {ablation.description} | {variants} | "
             f"{', '.join(f'`{field}`' for field in fields) or '–'} | {own} |"
@@ -73,10 +74,6 @@ def ablations_table(file: ConfigFile) -> str:
             "",
         ]
     )
-
-
-def _suffixes(ablation: str) -> list[str]:
-    return [ABLATION_OUTPUTS[n].suffix for n in outputs_of(ablation) if ABLATION_OUTPUTS[n].suffix]
 
 
 def column_sections() -> str:

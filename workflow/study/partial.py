@@ -47,7 +47,7 @@ def write_partial_tables(study: Study, results: Path, skip: Callable[[str], None
     write_text(directory / "README.md", _readme(study, found))
     write_study_tables(tables, directory)
     for ablation in study.ablations.values():
-        for name in outputs_of(ablation.name):
+        for name in outputs_of(ablation.name, ablation.refinement):
             try:
                 _write(name, ablation, StudyResults(frames, study_dir / "runs"), directory)
             except ResultError as error:

@@ -3,7 +3,7 @@
 Modules are named and not imported: a dry run needs the names of files, but not pandas or PyTorch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +47,8 @@ class AblationOutput:
     formats: tuple[str, ...] = ("parquet",)
     suffix: str = ""
     ablations: tuple[str, ...] | None = None  # that have it; None: all
+    needs_refinement: bool = False  # of those ablations only that ask for one
+    run_files: tuple[str, ...] = ()  # of its runs, beside those that all outputs are made of
 
 
 STUDY_TABLES = {
@@ -97,6 +99,15 @@ ABLATION_OUTPUTS = {
         suffix="-cost",
         ablations=("gradient-checkpointing",),
     ),
+    "refinement": AblationOutput(
+        table="study.tables.refinement",
+        figure="study.figures.refinement",
+        tables=("runs",),
+        formats=("parquet", "md"),
+        suffix="-refinement",
+        needs_refinement=True,
+        run_files=("refinement.parquet",),
+    ),
 }
 
 
@@ -105,12 +116,13 @@ def tables_of(runs: Literal["all", "probed"]) -> list[str]:
     return [name for name, table in STUDY_TABLES.items() if table.runs == runs]
 
 
-def outputs_of(ablation: str) -> list[str]:
-    """The names of an ablation's outputs."""
+def outputs_of(ablation: str, refinement: Sequence[int]) -> list[str]:
+    """The names of an ablation's outputs, of which some need that it asks for a refinement."""
     return [
         name
         for name, output in ABLATION_OUTPUTS.items()
-        if output.ablations is None or ablation in output.ablations
+        if (output.ablations is None or ablation in output.ablations)
+        and (refinement or not output.needs_refinement)
     ]
 
 

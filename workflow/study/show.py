@@ -7,6 +7,7 @@ from typing import Any
 from model.files import AGAIN
 from model.table import ResultError, read_file, read_parquet
 from model.validation import nearest
+from study.planning.ablation import Ablation
 from study.registry import ABLATION_OUTPUTS, STUDY_TABLES, outputs_of
 from study.table_query import chosen, filtered, ordered
 from study.text_table import Column, as_json, print_parts
@@ -42,10 +43,14 @@ def find_study(results: Path, study: str | None) -> Path:
 
 def table_names(study_dir: Path) -> list[str]:
     """The tables that a study has, by the registry and its ablations."""
-    ablations = sorted(path.stem for path in (study_dir / "ablations").glob("*.yaml"))
+    ablations = map(Ablation.load, sorted((study_dir / "ablations").glob("*.yaml")))
     return [
         *STUDY_TABLES,
-        *(a + ABLATION_OUTPUTS[name].suffix for a in ablations for name in outputs_of(a)),
+        *(
+            ablation.name + ABLATION_OUTPUTS[name].suffix
+            for ablation in ablations
+            for name in outputs_of(ablation.name, ablation.refinement)
+        ),
     ]
 
 

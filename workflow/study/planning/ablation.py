@@ -11,7 +11,7 @@ from pydantic import Field
 from model.files import AGAIN
 from model.validation import NO_OTHER_KEYS, ConfigError, validated
 from model.yaml_file import load_yaml
-from study.planning.config_file import Names
+from study.planning.config_file import Names, Repeats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class Ablation:
     variants: Annotated[dict[str, Names], Field(min_length=1)]
     seeds: dict[str, Annotated[int, Field(ge=1)]]  # per dataset: how many runs each variant has
     source: str | None = None  # the paper's table or figure whose values stand beside ours
+    refinement: Repeats = ()  # of plain blocks, with which its finished runs are evaluated, too
 
     @classmethod
     def load(cls, path: Path) -> "Ablation":
@@ -61,4 +62,7 @@ class Ablation:
         """The YAML text that `load` reads."""
         content = dataclasses.asdict(self)
         content["variants"] = {dataset: list(names) for dataset, names in self.variants.items()}
+        content["refinement"] = list(self.refinement)
+        if not self.refinement:  # as before there was any: nothing is made again
+            del content["refinement"]
         return yaml.safe_dump(content, sort_keys=False)

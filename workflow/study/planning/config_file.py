@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from model.config import EvaluateConfig, ModelConfig, ProbeConfig, TrainConfig
+from model.config import EvaluateConfig, ModelConfig, ProbeConfig, RefineConfig, TrainConfig
 from model.data.images_config import ImagesConfig
 from model.data.published import EMBEDDED, PUBLISHED
 from model.validation import (
@@ -26,15 +26,17 @@ from model.yaml_file import load_yaml
 from study.planning.names import check_names
 from study.registry import owner_of
 
+T = TypeVar("T")
+
 MAX_SEEDS = 10_000
 MAX_LINEAGE = 20  # variants of which each extends the next
 
 
-def _without_repetition(names: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
+def _without_repetition(entries: tuple[T, ...]) -> tuple[T, ...]:
+    repeated = [entry for entry, count in Counter(entries).items() if count > 1]
     if repeated:
         raise ConfigError(f"{shown(repeated[0])} stands in the list twice")
-    return names
+    return entries
 
 
 def _truth(value: Any) -> Any:
@@ -43,6 +45,9 @@ def _truth(value: Any) -> Any:
 
 
 Truth = Annotated[bool, BeforeValidator(_truth)]
+Repeats = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1000)], ...], AfterValidator(_without_repetition)
+]
 Names = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_without_repetition)]
 
 
@@ -58,10 +63,11 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleSettings(Settings):
-    """The settings of a layer that also says how runs are evaluated and probed."""
+    """The settings of a layer that also says how runs are evaluated, probed and refined."""
 
     evaluate: Annotated[dict[str, Any], Part(EvaluateConfig)] = field(default_factory=dict)
     probe: Annotated[dict[str, Any], Part(ProbeConfig)] = field(default_factory=dict)
+    refine: Annotated[dict[str, Any], Part(RefineConfig)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +110,8 @@ class AblationEntry:
         | Annotated[Annotated[dict[str, Names], Field(min_length=1)], MAPPING],
         LIST_OR_MAPPING,
     ]
+    # its finished runs are evaluated with their plain blocks applied so often, too
+    refinement: Repeats = ()
 
     @property
     def datasets(self) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from model.config import EvaluateConfig, ModelConfig, ProbeConfig, TrainConfig
+from model.config import EvaluateConfig, ModelConfig, ProbeConfig, RefineConfig, TrainConfig
 from model.definitions import DEFINITIONS
 from model.run_config import RunConfig
 from model.validation import ConfigError, validated
@@ -82,8 +82,18 @@ class Study:
         for dataset in self.datasets:
             self.evaluate_config(dataset)
             self.probe_config(dataset)
+            self.refine_config(dataset)
         for dataset, variant in self.pairs:
-            self.configs(dataset, variant)
+            model, _ = self.configs(dataset, variant)
+            if self.refinement(dataset, variant):
+                self._require_steps(model, dataset, variant)
+
+    def _require_steps(self, model: ModelConfig, dataset: str, variant: str) -> None:
+        try:
+            model.require_steps()
+        except ConfigError as error:
+            of = f"variant {variant} on {dataset} in study {self.name}"
+            raise ConfigError(f"{of}: {error}", place="ablations: refinement") from None
 
     def _check_number(self) -> None:
         number = sum(len(self.seeds(dataset)) for dataset, _ in self.pairs)
@@ -129,6 +139,7 @@ class Study:
             variants=variants,
             seeds={dataset: len(self.seeds(dataset)) for dataset in variants},
             source=entry.source,
+            refinement=entry.refinement,
         )
 
     @cached_property
@@ -173,6 +184,20 @@ class Study:
         """How the runs on a dataset are probed."""
         layers = layers_of_dataset(self.file, self.name, dataset)
         return resolved(ProbeConfig, "probe", layers, f"{dataset} in study {self.name}")
+
+    def refine_config(self, dataset: str) -> RefineConfig:
+        """How the runs on a dataset are evaluated at other step sizes."""
+        layers = layers_of_dataset(self.file, self.name, dataset)
+        return resolved(RefineConfig, "refine", layers, f"{dataset} in study {self.name}")
+
+    def refinement(self, dataset: str, variant: str) -> list[int]:
+        """The repeats with which a variant's runs are evaluated, too, by any ablation; sorted."""
+        of_ablations = [
+            ablation.refinement
+            for ablation in self.ablations.values()
+            if variant in ablation.variants.get(dataset, ())
+        ]
+        return sorted({repeats for repeats_of in of_ablations for repeats in repeats_of})
 
     def configs(self, dataset: str, variant: str) -> tuple[ModelConfig, TrainConfig]:
         """What all seeds share, resolved once."""

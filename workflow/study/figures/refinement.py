@@ -1,0 +1,68 @@
+"""Bounds of trained models at other step sizes, and against the cost of an evaluation."""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from study.figures.style import MAX_WIDTH, finish, in_style
+from study.planning.ablation import Ablation
+from study.results import StudyResults
+from study.tables.refinement import rows
+from study.unit import UNIT_LABEL
+
+
+@in_style
+def draw(ablation: Ablation, results: StudyResults) -> Figure:
+    """Per dataset: change of the NLL by repeats, NLL by operations; a line per variant."""
+    table = rows(ablation, results)
+    table = table[table["repeats"].notna()]
+    variants = list(dict.fromkeys(table["variant"]))
+    colours = dict(zip(variants, sns.color_palette("colorblind", len(variants)), strict=True))
+    datasets = list(dict.fromkeys(table["dataset"]))
+    figure = Figure(figsize=(MAX_WIDTH, 0.9 + 2.5 * len(datasets)), layout="constrained")
+    for pair, dataset in zip(
+        figure.subplots(len(datasets), 2, squeeze=False), datasets, strict=True
+    ):
+        of_dataset = table[table["dataset"] == dataset]
+        unit = UNIT_LABEL[of_dataset["unit"].iloc[0]]
+        for variant, lines in of_dataset.groupby("variant", sort=False):
+            line = lines.sort_values("repeats")
+            _draw(pair[0], line, "repeats", "nll_difference", colours[variant])
+            _draw(pair[1], line.assign(mflop=line["flops_per_image"] / 1e6), "mflop", "nll",
+                  colours[variant])  # fmt: skip
+        pair[0].axhline(0, color="0.6", linewidth=0.8, zorder=0)
+        ticks = sorted(set(of_dataset["repeats"]))
+        pair[0].set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
+        pair[0].set_xlabel("applications of each plain block")
+        pair[0].set_ylabel(f"test NLL − that of the trained step\n({unit})")
+        pair[1].set_xlabel("operations of one pass over an image (MFLOP)")
+        pair[1].set_ylabel(f"test NLL\n({unit})")
+        for ax in pair:
+            ax.set_title(dataset)
+    handles, _ = figure.axes[0].get_legend_handles_labels()
+    note = (
+        f"{ablation.title}. Lower is better. The same weights at every step size; a filled mark is "
+        "the step that was trained. Mean and 95 % interval over the seeds (Student's t)."
+    )
+    return finish(figure, note, handles)
+
+
+def _draw(ax: Axes, line: pd.DataFrame, x: str, y: str, colour: tuple[float, ...]) -> None:
+    ax.errorbar(
+        line[x],
+        line[f"{y}_mean"],
+        yerr=line[f"{y}_interval_95"].fillna(0.0),
+        marker="o",
+        markersize=5,
+        markerfacecolor="white",
+        capsize=2.5,
+        linewidth=1.4,
+        color=colour,
+        label=line["variant"].iloc[0],
+    )
+    trained = line[line["is_trained"]]
+    ax.plot(trained[x], trained[f"{y}_mean"], "o", markersize=5, color=colour, zorder=5)
+    ax.set_xscale("log")
+    ax.minorticks_off()
+    sns.despine(ax=ax)
