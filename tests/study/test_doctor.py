@@ -51,10 +51,12 @@ def doctor(project: Path, capsys: pytest.CaptureFixture[str], code: int = 1) -> 
     return found
 
 
-def write_lock(project: Path, pid: int, start: str) -> Path:
+def write_lock(project: Path, pid: int, start: str, command: str = "") -> Path:
     folder = project / ".snakemake/heads"
     folder.mkdir(parents=True, exist_ok=True)
-    head = Head(study="tiny", token="t", machine=Machine.this(), pid=pid, start=start)
+    head = Head(
+        study="tiny", token="t", machine=Machine.this(), pid=pid, start=start, command=command
+    )
     (folder / "tiny.json").write_text(json.dumps(dataclasses.asdict(head)))
     return (folder / "tiny.json").resolve()
 
@@ -66,7 +68,10 @@ def test_nothing_is_wrong(project: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_killed_head_and_what_it_left_running(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lock = write_lock(project, pid=1, start="another process")
+    command = "snakemake --profile slurm --config study=tiny 'notify=mail me'"
+    lock = write_lock(project, pid=1, start="another process", command=command)
+    assert doctor(project, capsys)["snakemake"][1] == command
+    lock = write_lock(project, pid=1, start="another process")  # of an older version
     what, mend = doctor(project, capsys)["snakemake"]
     assert "the lock of a dead snakemake on study tiny" in what
     assert mend == "snakemake --cores 2 --config study=tiny"

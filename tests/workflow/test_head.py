@@ -108,6 +108,9 @@ def test_after_kill_9_the_same_command_goes_on(quiet: Project) -> None:
     assert first.stop(signal.SIGKILL, group=False)[0] == -signal.SIGKILL
     orphans = trainings(directory)
     assert len(orphans) == 2
+    # What is to be typed is what was typed.
+    doctor = quiet.study("doctor", "tiny").stdout
+    assert "\n    snakemake --cores 2 --config study=tiny iterations=100000 -- results/" in doctor
 
     # The orphans save, end, and are trained on from there.
     second = Head(quiet, 100000)

@@ -111,7 +111,7 @@ def _heads(project: Path) -> Iterator[Finding]:
     for lock, head, lives in heads:
         if lives:
             continue
-        again = f"snakemake --cores 2 --config study={head.study}"
+        again = head.command or f"snakemake --cores 2 --config study={head.study}"
         told = f"{head.machine.host}, process {head.pid}, since {head.since}"
         yield Finding(f"the lock of a dead snakemake on study {head.study} ({told}): {lock}", again)
         if orphans := find_orphans(lock.resolve()):

@@ -8,6 +8,8 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
+import sys
 import threading
 import time
 import uuid
@@ -36,6 +38,7 @@ class Head:
     pid: int = 0
     start: str = ""
     since: str = "an unknown time"
+    command: str = ""  # as it was typed
     snakemake_locks: dict[str, int] = field(default_factory=dict)  # path: time of change in ns
 
     @classmethod
@@ -80,6 +83,7 @@ class HeadLock:
             pid=os.getpid(),
             start=start_of(os.getpid()),
             since=time.strftime("%F %T"),
+            command=shlex.join(["snakemake", *sys.argv[1:]]),
         )
         self._ended = threading.Event()
 
