@@ -28,7 +28,7 @@ class Log:
         self.logger.propagate = False
         self._screen, self.file = io.StringIO(), folder / "snakemake.log"
         for handler in (logging.StreamHandler(self._screen), logging.FileHandler(self.file)):
-            handler.setFormatter(DefaultFormatter(show_failed_logs=True))
+            handler.setFormatter(DefaultFormatter(None, True))  # as 9.15 takes them, too
             self.logger.addHandler(handler)
 
     def say(self, text: str | None, event: LogEvent | None = None, **said: Any) -> None:

@@ -4,17 +4,16 @@ Snakemake says 20 lines of each job.  Here it says which trainings have ended, h
 minute, what fails as it fails, and what the executor says of the cluster's jobs.
 """
 
+import contextlib
 import json
 import logging
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from snakemake_interface_logger_plugins.common import LogEvent
 
 from model.training.progress_file import FILE
 from study.log_end import log_end
@@ -82,19 +81,22 @@ class Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of a message."""
-        said = vars(record)  # Snakemake adds to it what a message is about
-        match said.get("event"):
-            case LogEvent.JOB_INFO:
+        with contextlib.suppress(LookupError, TypeError):  # a Snakemake that says other things
+            self._note(vars(record))
+
+    def _note(self, said: Mapping[str, Any]) -> None:
+        match said.get("event"):  # a LogEvent of Snakemake's, which is a text; or none
+            case "job_info":
                 self._jobs[said["jobid"]] = said["rule_name"], dict(said["wildcards"] or {})
-            case LogEvent.JOB_FINISHED:
+            case "job_finished":
                 rule, wildcards = self._jobs.pop(said["job_id"], ("", {}))
                 if rule == TRAIN:
                     self._trained += 1
                     self._tell_trained(wildcards)
-            case LogEvent.JOB_ERROR:
-                self._jobs.pop(said["jobid"], None)
+            case "job_error":
                 self._failed += 1
-            case LogEvent.PROGRESS:
+                self._jobs.pop(said["jobid"], None)
+            case "progress":
                 self._done = said["done"], said["total"]
 
     def close(self) -> None:
@@ -106,15 +108,15 @@ class Terminal(logging.Handler):
         """Whether the terminal shows a message."""
         said = vars(record)
         event = said.get("event")
-        if event is LogEvent.WORKFLOW_STARTED or record.msg == BEFORE_JOBS:
+        if event == "workflow_started" or record.msg == BEFORE_JOBS:
             return False
         if not self._are_jobs_known or record.levelno >= logging.WARNING or "is_told" in said:
             return True
-        if event is LogEvent.RUN_INFO:  # the jobs by rule, which a dry run says twice
+        if event == "run_info":  # the jobs by rule, which a dry run says twice
             is_new, self._stats = record.msg != self._stats, str(record.msg)
             return is_new
-        if event is LogEvent.PROGRESS:
-            return bool(said["done"] == said["total"])
+        if event == "progress":
+            return bool(said.get("done") == said.get("total"))
         is_of_place = any(place in record.pathname for place in PLACES)
         return is_of_place or str(record.msg).startswith(BEGINNINGS)
 
@@ -155,9 +157,9 @@ class _WithLogEnds(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The text of a message."""
         text = str(self._snakemakes.format(record))
-        if not self._shows_logs or vars(record).get("event") is not LogEvent.JOB_ERROR:
+        if not self._shows_logs or vars(record).get("event") != "job_error":
             return text
-        for log in map(Path, vars(record)["log"]):
+        for log in map(Path, vars(record).get("log") or ()):
             lines = log_end(log).splitlines()[-LOG_LINES:]
             text += "".join(f"\n{line}" for line in [f"The end of {log}:", *lines])
         return text
