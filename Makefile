@@ -45,7 +45,7 @@ lock: | $(BIN)/pip ## rewrite requirements.lock from pyproject.toml (needs the n
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	cp requirements.lock .venv/resolved.lock
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
-		--all-extras --no-header --annotation-style line $(UV_ARGS) \
+		--extra dev --extra tensorboard --no-header --annotation-style line $(UV_ARGS) \
 		--output-file .venv/resolved.lock pyproject.toml
 	{ sed '/^[^#]/,$$d' requirements.lock; \
 		grep -Ev '^(nvidia|cuda|triton)[a-z0-9-]*==' .venv/resolved.lock; } > .venv/new.lock

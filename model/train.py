@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import get_args
 
 import torch
 
@@ -23,6 +24,7 @@ from model.memory import keep_freed_memory
 from model.network.families import build_model
 from model.run_config import RunConfig
 from model.training.checkpoints import Checkpoints, OwnershipLost
+from model.training.curve_writers import WriterName
 from model.training.loop import train
 from model.training.progress import opening
 from model.training.ranks import Ranks, end_with_launcher, launch
@@ -49,7 +51,8 @@ def train_or_resume(
             checkpoints.claim()
         resume(training, checkpoints)
     if training.status == "running":
-        train(training, batches, validation, checkpoints, stop, options.checkpoint_minutes)
+        minutes, report_to = options.checkpoint_minutes, options.report_to
+        train(training, batches, validation, checkpoints, stop, minutes, report_to)
     if training.status == "running":
         number = signal.Signals(stop.signal or signal.SIGTERM)  # another rank's may be unknown here
         log.warning(
@@ -72,6 +75,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each process")
     parser.add_argument("--checkpoint-minutes", type=float, default=10.0)
+    parser.add_argument(
+        "--report-to",
+        nargs="+",
+        default=(),
+        choices=get_args(WriterName),
+        help="write the learning curve for these, too, beside the resume states",
+    )
     parser.add_argument(
         "--ranks",
         type=int,

@@ -30,6 +30,7 @@ COUNT_PARAMETERS = {  # no rule runs them; they need torch
     FIRST_PARTY["study"] / "plan_probe.py",
     FIRST_PARTY["study"] / "commands" / "plan.py",
 }
+NOT_LOCKED = {"wandb"}  # an extra, with 20 packages of its own
 # Imports whose distribution has another name.
 DISTRIBUTIONS = {"PIL": "pillow", "pywt": "pywavelets", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
@@ -119,6 +120,8 @@ def distributions(files: list[Path]) -> dict[str, Path]:
 def test_lock_pins_each_direct_dependency_within_its_bound(requirement: Requirement) -> None:
     pins = locked()
     name = canonicalize_name(requirement.name)
+    if name in NOT_LOCKED:
+        pytest.skip(f"who wants {name} installs it")
     assert name in pins, f"requirements.lock lacks {name}: run `make lock`"
     assert pins[name] in requirement.specifier
 
@@ -152,7 +155,7 @@ def test_environments_hold_what_the_code_imports(name: str, package: str) -> Non
     _, pins = environment(ROOT / "envs" / f"{name}.yaml")
     files = set(FIRST_PARTY[package].rglob("*.py")) - COUNT_PARAMETERS
     needed = distributions(sorted(files))
-    assert not {needs: path for needs, path in needed.items() if needs not in pins}
+    assert not {needs: path for needs, path in needed.items() if needs not in {*pins, *NOT_LOCKED}}
 
 
 def test_each_import_is_a_declared_dependency() -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from model.network.generative_model import GenerativeModel
 from model.run_config import RunConfig
 from model.train import main
 from model.training.checkpoints import Checkpoints
+from model.training.curve_writers import WriterName
 from model.training.loop import train as train_loop
 from model.training.ranks import Ranks
 from model.training.state import Training, resume
@@ -95,6 +96,7 @@ def train_on_noise(
     ranks: Ranks | None = None,
     stop_after: int | None = None,
     build: Callable[..., GenerativeModel] = build_model,
+    report_to: Iterable[WriterName] = (),
 ) -> Training:
     """Train in this process, from where the state in a folder stands, without data or command."""
     ranks = ranks or Ranks()
@@ -105,7 +107,7 @@ def train_on_noise(
     resume(training, checkpoints)
     batches = RandomBatches(run, stop_after)
     validation = random_images(run.model, run.train.validation_images)
-    train_loop(training, batches, validation, checkpoints, batches.stop, checkpoint_minutes=1e9)
+    train_loop(training, batches, validation, checkpoints, batches.stop, 1e9, report_to)
     return training
 
 

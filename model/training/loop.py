@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Literal
 
@@ -18,6 +18,7 @@ from model.network.generative_model import GenerativeModel
 from model.randomness import Purpose, image_generators, seed_layers
 from model.training import history
 from model.training.checkpoints import Checkpoints
+from model.training.curve_writers import WriterName
 from model.training.progress import ProgressReport
 from model.training.provenance import new_segment, peak_memory_bytes
 from model.training.state import Training
@@ -36,6 +37,7 @@ def train(
     checkpoints: Checkpoints,
     stop: StopFlag,
     checkpoint_minutes: float,
+    report_to: Iterable[WriterName] = (),
 ) -> None:
     """Train until finished, diverged or told to stop; the last state is saved in every case.
 
@@ -62,7 +64,7 @@ def train(
         unit="step",
         disable=not (ranks.is_writer and sys.stderr.isatty()),
     )
-    report = ProgressReport(training, checkpoints)
+    report = ProgressReport(training, checkpoints, report_to)
     model.train()
     with report, bar, logging_redirect_tqdm():
         while training.status == "running" and not ranks.any(stop.signal is not None, device):

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -21,6 +21,7 @@ import torch
 
 from model.training import history
 from model.training.checkpoints import Checkpoints, OwnershipLost
+from model.training.curve_writers import CurveWriters, WriterName
 from model.training.progress_file import ProgressFile, duration
 from model.training.state import Training
 
@@ -53,7 +54,9 @@ class ProgressReport:
     OwnershipLost is raised as soon as it is noticed.
     """
 
-    def __init__(self, training: Training, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, training: Training, checkpoints: Checkpoints, report_to: Iterable[WriterName] = ()
+    ) -> None:
         self._training, self._checkpoints = training, checkpoints
         self._is_writer = training.ranks.is_writer
         now = time.monotonic()
@@ -65,6 +68,8 @@ class ProgressReport:
         self._table, self._new_rows = history.TABLE.of_rows(rows), list[history.Row]()
         self._last = {(row["split"], row["weights"]): row for row in rows}
         self._process = _process()
+        names = report_to if self._is_writer else ()
+        self._writers = CurveWriters(names, checkpoints.states, training.run, rows)
 
     def __enter__(self) -> "ProgressReport":
         if self._is_writer:
@@ -78,6 +83,7 @@ class ProgressReport:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
+        self._writers.close()
         if not self._is_writer or isinstance(error, OwnershipLost):
             return
         if error is not None and kind is not None:
@@ -90,6 +96,7 @@ class ProgressReport:
         """Tell of a new row of the learning curve."""
         if self._is_writer:
             self._new_rows.append(row)
+            self._writers.add(row)
             self._say(row)
 
     def after_step(self) -> None:

@@ -17,4 +17,5 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("finished"))
     result = project.snakemake()
     assert result.returncode == 0, result.stdout + result.stderr
+    (project.directory / "terminal.txt").write_text(result.stdout + result.stderr)
     return project

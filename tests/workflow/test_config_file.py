@@ -27,6 +27,10 @@ def test_a_setting_on_the_command_line(project: Project) -> None:
     assert error_of(project, "iterations=1.5") == (
         "error in --config: iterations: expected an integer, found 1.5"
     )
+    assert error_of(project, "report_to=[tensorbord]") == (
+        "error in --config: report_to: 'tensorbord' is none of tensorboard, wandb; "
+        "did you mean 'tensorboard'?"
+    )
 
 
 def test_a_study_whose_name_looks_like_a_number_can_be_chosen(project: Project) -> None:

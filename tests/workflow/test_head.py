@@ -1,6 +1,7 @@
 """Heads that are killed, stopped, or started twice, each by what a user does."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,6 +44,12 @@ class Head:
     @property
     def output(self) -> str:
         return self.log.read_text()
+
+    @property
+    def snakemakes_log(self) -> str:
+        """What Snakemake says of each job, in the file that the terminal names."""
+        named = re.search(r"^What each job does: (\S+)", self.output, re.MULTILINE)
+        return (self.directory / named[1]).read_text() if named else ""
 
     def is_training(self, run: str) -> bool:
         """Whether a training of this head, not of an earlier one, has taken steps."""
@@ -209,7 +216,7 @@ def test_a_killed_head_is_taken_up_beside_the_living_one_of_another_study(quiet:
 
     def wait_for_job(head: Head) -> None:
         deadline = time.monotonic() + 60
-        while "localrule train:" not in head.output:
+        while "localrule train:" not in head.snakemakes_log:
             assert head.process.poll() is None, head.output
             assert time.monotonic() < deadline
             time.sleep(0.1)

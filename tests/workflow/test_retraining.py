@@ -16,7 +16,7 @@ RUN = "results/tiny/runs/digits/x1/seed0"
 
 def trained_by_snakemake(project: Project, *settings: str) -> set[str]:
     """The runs that a dry run trains."""
-    result = project.snakemake(*settings, "--dry-run")
+    result = project.snakemake(*settings, "--dry-run", "-p")
     assert result.returncode == 0, result.stderr
     jobs = re.findall(r"rule train:.*?wildcards: ([^\n]*)", result.stdout + result.stderr, re.S)
     found = [dict(pair.split("=") for pair in job.split(", ")) for job in jobs]

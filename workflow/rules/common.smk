@@ -10,6 +10,7 @@ from snakemake.logging import logger as snakemake_logger
 
 from model.data.published import PUBLISHED
 from model.run_tables import written_by
+from model.training.curve_writers import check_installed
 from study import registry
 from study.head.guard import guard
 from study.notify import Notifier
@@ -26,6 +27,7 @@ try:
     OWN_IMAGES = own_images_of(STUDY)
     DATA = StudyData(DATA_DIR, Path("results") / STUDY.name / "runs", OWN_IMAGES)
     if workflow.is_main_process:  # not in each job
+        check_installed(STUDY.file.report_to)
         check_data(STUDY, DATA)
         check_not_shorter(STUDY, Path("results"))
 except ConfigError as error:
@@ -62,8 +64,9 @@ onerror:
         NOTIFIER.end(is_success=False)
 
 
-# In the environment, not a parameter: fetching once with a mirror and once without retrains nothing.
-os.environ.update(DATA_MIRROR=config["data_mirror"] or "")
+# In the environment, not parameters: fetching once with a mirror and once without retrains nothing,
+# nor does another place for learning curves.
+os.environ.update(DATA_MIRROR=config["data_mirror"] or "", REPORT_TO=" ".join(STUDY.file.report_to))
 
 
 # "<data>" in the paths of the rules

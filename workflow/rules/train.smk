@@ -38,4 +38,4 @@ rule train:
         content=dataset_content,
     shell:
         "python -m model.train {params.run_dir:q} --data-dir {params.data_dir:q}"
-        " --threads 1 > {log:q} 2>&1"
+        " --threads 1 ${{REPORT_TO:+--report-to $REPORT_TO}} > {log:q} 2>&1"

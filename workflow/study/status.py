@@ -24,6 +24,7 @@ from model.validation import ConfigError, validated
 from model.yaml_file import load_yaml
 from study.head.lock import Head
 from study.ledger import ledger_jobs
+from study.log_end import log_end
 from study.planning.study import Run, Study
 
 State = Literal["running", "failed", "stopped", "outdated", "diverged", "waiting", "done"]
@@ -34,7 +35,6 @@ UNFINISHED = ("running", "failed", "stopped", "outdated", "waiting")
 SILENT_S = 300.0  # a training on another machine that wrote nothing for so long has ended
 SILENT_ITERATIONS = 20  # or for so many iterations, where they take long
 _LENGTH = re.compile(rb"^  iterations: ([1-9]\d{0,9})$", re.MULTILINE)  # of a run's config.yaml
-TAIL_BYTES = 4000  # of a log: where it says why it ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,12 +298,7 @@ def _is_alive(progress: ProgressFile, silent_s: float) -> bool:
 
 def _failure(log: Path) -> str:
     """The error in which a log ends, in one line; "" if it does not."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-            tail = file.read().decode(errors="replace")
-    except OSError:
-        return ""
+    tail = log_end(log)
     lines = [line.strip() for line in tail.splitlines() if line.strip()]
     has_ended_badly = lines and (lines[-1].startswith("error:") or "Traceback (most" in tail)
     return lines[-1].removeprefix("error: ") if has_ended_badly else ""

@@ -11,6 +11,8 @@ Snakemake takes its lock in a command that writes, and in nothing else: there ou
 | `Workflow.exec_mode`, `local_exec`, `touch` | tell a head from a job, and where its jobs run |
 | `Workflow.executor_settings` | know whether the executor only asks (`--submitit-test-only`) |
 | `Workflow.dag.needrun_jobs`, their `rule.name` and `wildcards` | know what is about to be made |
+| `Workflow.output_settings`: `verbose`, `printshellcmds`, `debug_dag`, `quiet` | be as brief |
+| `show_failed_logs` of its formatter, and what terminal.py reads of log records | be brief |
 """
 
 import contextlib
@@ -26,8 +28,8 @@ from typing import Any
 from study.head import orphans
 from study.head.lock import Head, HeadLives, HeadLock
 from study.head.stop import Stop
+from study.head.terminal import Job, Terminal
 
-Job = tuple[str, dict[str, str]]  # its rule, and its wildcards
 USED = ("lock", "lock_warn_only", "locked", "cleanup_locks")
 _ORIGINALS: dict[str, Any] = {}  # a Snakefile may be read twice in a process
 
@@ -48,6 +50,8 @@ def guard(
     if workflow.exec_mode.name != "DEFAULT":
         return stop
     stop.arm()
+    terminal = Terminal(logger, Path("results", study), workflow.output_settings)
+    terminal.watch()
     older: Any = getattr(persistence, "Persistence", None)
     persistence_class: Any = getattr(persistence, "PersistenceBase", older)
     if any(not hasattr(persistence_class, name) for name in USED):
@@ -66,6 +70,9 @@ def guard(
             return
         if not workflow.touch and (reason := objection(_jobs_to_come(workflow))):
             sys.exit(f"error: {reason}")
+        if not workflow.touch:
+            jobs = _jobs_to_come(workflow)
+            terminal.jobs_come(jobs, is_dry_run=False, is_local=workflow.local_exec)
         mine = HeadLock(Path(".snakemake/heads").resolve(), study)
         try:
             before = mine.take(on_loss=_stop_loser)
@@ -87,6 +94,7 @@ def guard(
     def lock_warn_only(self: Any) -> Iterator[None]:
         if reason := objection(_jobs_to_come(workflow)):
             print(f"note: {reason}", file=sys.stderr)
+        terminal.jobs_come(_jobs_to_come(workflow), is_dry_run=True, is_local=False)
         yield  # a dry run reads only, beside whoever works
 
     persistence_class.lock = lock

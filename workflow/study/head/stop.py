@@ -18,6 +18,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP)
 SAME_KEY_S = 1.0  # Ctrl-C may reach a head twice, as by `make`: from the terminal and passed on
 DEAF_S = 10.0
 SHELLS = ("bash", "sh", "dash")
+WRITERS = ("wandb-core",)  # a training still writes to it while it saves, and then ends it
 EXECUTOR = "snakemake_executor_plugin_submitit"
 
 
@@ -123,7 +124,8 @@ class Stop:
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 # A shell ends with its command, and Snakemake must not think earlier that it has.
-                if child.name() in SHELLS and child.children():
+                name = child.name()
+                if name in WRITERS or (name in SHELLS and child.children()):
                     continue
                 if child not in self._children:
                     self._children[child] = _trained_run(child.cmdline())

@@ -7,7 +7,7 @@ from model.validation import ConfigError, nearest, shown
 
 # What config.yaml has at its top and one value can say.
 _TEXTS = ("study", "data_dir", "data_mirror", "notify")
-_KEYS = (*_TEXTS, "iterations", "retrain", "retrain_limit_hours")
+_KEYS = (*_TEXTS, "iterations", "report_to", "retrain", "retrain_limit_hours")
 _SECTIONS = ("base", "datasets", "variants", "ablations", "studies")
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from model.config import EvaluateConfig, ModelConfig, ProbeConfig, RefineConfig, TrainConfig
 from model.data.images_config import ImagesConfig
 from model.data.published import EMBEDDED, PUBLISHED
+from model.training.curve_writers import WriterName
 from model.validation import (
     LIST,
     LIST_OR_MAPPING,
@@ -172,6 +173,7 @@ class ConfigFile:
     ablations: dict[str, AblationEntry]
     studies: dict[str, StudyEntry]
     notify: Annotated[str, Field(min_length=1)] | None = None
+    report_to: Annotated[tuple[WriterName, ...], AfterValidator(_without_repetition)] = ()
     retrain: Truth = False  # finished runs are trained again: said on the command line
     retrain_limit_hours: Annotated[float, Field(ge=0)] = 1.0
 
