@@ -21,7 +21,7 @@ FOR_USERS = {
     "partial": "tables and figures of the runs that have finished so far",
     "retrain": "set runs aside, so that snakemake trains them from scratch",
 }
-FOR_RULES = ("collect", "ablation", "figures", "document")
+FOR_RULES = ("collect", "ablation", "figures", "page", "document")
 
 _EPILOG = """\
 The usual way:
