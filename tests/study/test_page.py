@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import vl_convert
-import yaml
-from written_results import write_ablation, write_output, write_probe, write_run, write_tables
+from page_study import write_page_study
+from written_results import write_ablation, write_output, write_run
 
 from model.table import read_parquet
-from study.__main__ import main
 from study.page.curves import curves_of
 from study.page.finding import findings
 from study.page.reading import reading_table
@@ -103,31 +102,10 @@ class Page(HTMLParser):
             self.plots.append(json.loads(values["data-spec"]))
 
 
-TITLE = 'Weight <script>alert(1)</script> & "more" {{ 7 * 7 }}'
-
-
 @pytest.fixture(scope="module")
 def study_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two datasets, three seeds, one of them diverged; a title that is no title."""
     results = tmp_path_factory.mktemp("page")
-    for dataset, nll in (("digits", 80.0), ("patches", 4.0)):
-        for seed in range(3):
-            for number, variant in enumerate(["x1", "r5"]):
-                status = "diverged" if (variant, seed) == ("r5", 2) else "finished"
-                differences = {"repeats": 5} if variant == "r5" else {}
-                directory = write_run(
-                    results, dataset, variant, seed, nll=nll - number + 0.01 * seed, status=status,
-                    **differences,
-                )  # fmt: skip
-                if seed == 0:
-                    write_probe(directory)
-    ablation = write_ablation(results, {"digits": ["x1", "r5"], "patches": ["x1", "r5"]})
-    content = yaml.safe_load(ablation.read_text())
-    ablation.write_text(yaml.safe_dump(content | {"title": TITLE}, sort_keys=False))
-    write_tables(results, "fake")
-    assert write_output(results) == 0
-    command = ["page", "--ablations", str(ablation), "--study-dir", str(results)]
-    assert main(command) == 0
+    write_page_study(results)
     return results
 
 

@@ -70,7 +70,7 @@ def ablation_section(
         outputs=_outputs(
             {
                 ablation.name + registry.ABLATION_OUTPUTS[name].suffix: _heading(name)
-                for name in registry.outputs_of(ablation.name)
+                for name in registry.outputs_of(ablation.name, ablation.refinement)
             },
             files,
         ),
