@@ -44,7 +44,7 @@ def _finding(dataset: str, rows: Sequence[Row]) -> Finding:
     if unused:
         sentences.append(f"Latents unused (rate below 1 nat): {', '.join(unused)}.")
     unpaired = [r["variant"] for r in finished if r["num_pairs"] == 0 and r is not baseline]
-    if unpaired:
+    if unpaired and baseline["origin"] == "trained":
         sentences.append(
             f"No seed has finished both for {baseline['variant']} and for {', '.join(unpaired)}."
         )
