@@ -33,7 +33,7 @@ The usual way:
   study compare digits/x1 digits/r2           two variants, image by image
 
 `study COMMAND --help` has the options of a command. The workflow itself calls
-study collect, ablation and figures; study document writes results/README.md.
+study collect, ablation, figures and page; study document writes results/README.md.
 """
 
 
