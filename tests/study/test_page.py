@@ -72,6 +72,22 @@ def test_diverged_seeds_and_unused_latents_are_told(tmp_path: Path) -> None:
     assert text.endswith("Latents unused (rate below 1 nat): flat.")
 
 
+def test_the_papers_further_methods_are_no_finding_but_in_the_table(tmp_path: Path) -> None:
+    for variant, nll in (("vdvae", 80.0), ("ws-vdvae-232k", 81.0)):
+        write_run(tmp_path, "mnist", variant, 0, nll=nll)
+    write_ablation(tmp_path, {"mnist": ["vdvae", "ws-vdvae-232k"]}, source="table1")
+    assert write_output(tmp_path) == 0
+    rows = read_parquet(tmp_path / "tables" / "sharing.parquet").to_pylist()
+    further = [row["variant"] for row in rows if row["origin"] == "published"]
+    (finding,) = findings(rows)
+    assert finding.text.startswith("Not decided against vdvae: ws-vdvae-232k (+1.00 nats, 1 seed).")
+    table = reading_table((tmp_path / "tables" / "sharing.md").read_text())
+    assert further
+    for method in further:
+        assert method not in finding.text
+        assert f"{method} (paper)" in table.html
+
+
 def test_tables_are_read_as_text_whatever_stands_in_them() -> None:
     markdown = "A *caption* <i>.\n\n| variant | NLL |\n|:--|--:|\n| <b>x1</b> | −1 ± 2 |\n"
     table = reading_table(markdown)
