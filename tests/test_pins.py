@@ -32,7 +32,14 @@ COUNT_PARAMETERS = {  # no rule runs them; they need torch
 }
 NOT_LOCKED = {"wandb"}  # an extra, with 20 packages of its own
 # Imports whose distribution has another name.
-DISTRIBUTIONS = {"PIL": "pillow", "pywt": "pywavelets", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "markdown_it": "markdown-it-py",
+    "pywt": "pywavelets",
+    "sklearn": "scikit-learn",
+    "vl_convert": "vl-convert-python",
+    "yaml": "pyyaml",
+}
 
 
 def pin(line: str) -> tuple[str, Version]:

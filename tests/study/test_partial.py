@@ -58,6 +58,9 @@ def test_partial_tables_mark_what_has_not_finished(
     assert "2 of 4 runs" in readme
     assert "- digits/single-resolution/seed1" in readme
     assert "- digits/x1/seed0" not in readme
+    page = (directory / "index.html").read_text()
+    assert "2 of 4 runs are there" in page
+    assert "Not finished: single-resolution." in page
 
 
 def test_final_tables_take_the_place_of_partial_ones(tmp_path: Path) -> None:

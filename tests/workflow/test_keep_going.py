@@ -45,6 +45,7 @@ def test_a_failed_run_costs_only_the_ablations_that_use_it(project: Project) -> 
     assert "… marks what has not finished" in text
     assert (partial / "runs.parquet").is_file()
     assert (partial / "resolutions.pdf").is_file()
+    assert "digits/single-resolution/seed0</p>" in (partial / "index.html").read_text()
 
     told = (project.directory / "told").read_text().splitlines()
     assert told[0].startswith("failed digits/single-resolution/seed0 two: digits/single-")

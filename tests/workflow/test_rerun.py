@@ -32,6 +32,7 @@ def test_tables_and_figures_are_all_there(finished: Project) -> None:
         for ending in ("pdf", "svg", "png"):
             assert (results / f"figures/{figure}.{ending}").stat().st_size > 5000
     assert (results / "runs/patches/x1/seed0/samples.png").stat().st_size > 1000
+    assert "17 runs, 17 finished" in (results / "index.html").read_text()
 
 
 def test_every_variant_is_probed(finished: Project) -> None:
@@ -75,7 +76,7 @@ def test_data_that_a_killed_head_left_marked_hide_nothing_that_is_to_be_done(
     hidden = table.rename(table.with_suffix(".hidden"))
     incomplete.touch()
     try:
-        assert finished.planned() == {"comparison": 1}
+        assert finished.planned() == {"comparison": 1, "page": 1}
     finally:
         incomplete.unlink()
         hidden.rename(table)
@@ -91,6 +92,7 @@ def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished:
             "comparison": 1,  # the other ablations do without this variant, as the figures do
             "measure": 2,
             "probes": 1,
+            "page": 1,
         }
     assert finished.planned() == {}
 
@@ -100,7 +102,7 @@ def test_a_removed_ablation_leaves_the_figures_of_the_study(finished: Project) -
     old = "ablations: [weight-sharing, state-norm, resolutions, fourier-features]\n    model: {wid"
     with finished.edited("config.yaml", old, old.replace(", fourier-features", "")):
         planned = finished.planned()
-        assert planned["figures"] == 1
+        assert planned["figures"] == planned["page"] == 1
         assert "train" not in planned
     assert finished.planned() == {}
 
@@ -139,7 +141,7 @@ def test_a_deleted_table_comes_back_without_training(finished: Project) -> None:
     table = finished.directory / "results/tiny/tables/resolutions.md"
     before = table.read_bytes()
     table.unlink()
-    assert finished.planned() == {"comparison": 1}
+    assert finished.planned() == {"comparison": 1, "page": 1}
     assert finished.snakemake().returncode == 0
     assert table.read_bytes() == before
 

@@ -198,6 +198,11 @@ def study_files():
     return [file.replace("{study}", STUDY.name) for file in [*of_study, *of_ablations]]
 
 
+def study_page():
+    """The page of the study, which shows all of them."""
+    return f"results/{STUDY.name}/index.html"
+
+
 def write_partial():
     """Tables of what is there, after an error; of the config as the command line changed it."""
     if not workflow.is_main_process:  # each job's own Snakemake

@@ -14,6 +14,8 @@ from model.table import ResultError
 from study.collecting.collect import collect
 from study.collecting.training_record import TrainingRecord
 from study.outputs import draw_ablation, write_ablation_table, write_study_tables
+from study.page.section import Files
+from study.page.write import write_page
 from study.planning.ablation import Ablation
 from study.planning.study import Run, Study
 from study.registry import ABLATION_OUTPUTS, outputs_of, tables_of
@@ -52,6 +54,9 @@ def write_partial_tables(study: Study, results: Path, skip: Callable[[str], None
                 _write(name, ablation, StudyResults(frames, study_dir / "runs"), directory)
             except ResultError as error:
                 skip(f"{ablation.name}{ABLATION_OUTPUTS[name].suffix}: {error}")
+    missing = [run.name for run in _without(study, found)]
+    files = Files(tables=directory, figures=directory)
+    write_page(study_dir, list(study.ablations.values()), directory, files, missing)
     return directory
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
-from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -17,22 +16,12 @@ from matplotlib.lines import Line2D
 from model.table import ResultError
 from study.comparing.selection import finished, is_diverged, select
 from study.figures.style import FONT_SIZE, MAX_WIDTH, compact, finish, in_style
+from study.figures.variant_style import BASELINE_COLOUR, VariantStyle, variant_styles
 from study.planning.ablation import Ablation
 from study.results import StudyResults
 from study.tables.comparison import rows
 from study.tables.identity import NAMES
 from study.unit import UNIT_LABEL, column_in_unit, in_unit
-
-_BASELINE_COLOUR = (0.2, 0.2, 0.2)
-_LINES: list[Literal["-", "--", ":", "-."]] = ["-", "--", ":", "-."]
-
-
-@dataclass(frozen=True)
-class _Style:
-    """How a variant is drawn, the same in all panels."""
-
-    colour: tuple[float, float, float]
-    line: Literal["-", "--", ":", "-."]
 
 
 @in_style
@@ -41,7 +30,7 @@ def draw(ablation: Ablation, results: StudyResults) -> Figure:
     runs, history = results.tables["runs"], results.tables["history"]
     table = rows(ablation, results)
     table = table[table["origin"] == "trained"]
-    styles = _styles(ablation)
+    styles = variant_styles(ablation)
     datasets = list(ablation.variants)
     num_columns = min(len(datasets), 2)
     num_bands = ceil(len(datasets) / num_columns)  # a band: a row of NLLs and a row of curves
@@ -130,21 +119,6 @@ def nll_limits(ablation: Ablation, runs: pd.DataFrame, dataset: str) -> Limits:
     )
 
 
-def _styles(ablation: Ablation) -> dict[str, _Style]:
-    """A colour per variant: dark grey for baselines, then seaborn's colour-blind-safe ones."""
-    palette = sns.color_palette("colorblind")
-    # Its grey is too near the baseline's; its yellow and its pale pink are hard to see on white.
-    colours = [palette[i] for i in (0, 1, 2, 4, 3, 9, 5)]
-    baselines = {variants[0] for variants in ablation.variants.values()}
-    variants = dict.fromkeys(v for variants in ablation.variants.values() for v in variants)
-    grey = [v for v in variants if v in baselines]
-    coloured = [v for v in variants if v not in baselines]
-    styles = {v: _Style(_BASELINE_COLOUR, _LINES[i % 4]) for i, v in enumerate(grey)}
-    for i, variant in enumerate(coloured):
-        styles[variant] = _Style(colours[i % 7], _LINES[i // 7 % 4])
-    return {variant: styles[variant] for variant in variants}
-
-
 def _width(ablation: Ablation) -> float:
     """7 inches for two panels beside each other; one panel is as wide as its variants need."""
     if len(ablation.variants) > 1:
@@ -157,7 +131,7 @@ def _draw_nll(
     ax: Axes,
     variants: pd.DataFrame,
     runs: pd.DataFrame,
-    styles: dict[str, _Style],
+    styles: dict[str, VariantStyle],
     limits: Limits,
     crowded: bool,
 ) -> None:
@@ -219,7 +193,7 @@ def _draw_nll(
     baseline = records[0]
     if np.isfinite(baseline["nll_mean"]) and baseline["variant"] not in limits.above:
         ax.axhline(
-            baseline["nll_mean"], color=_BASELINE_COLOUR, linewidth=0.8, linestyle="--", zorder=0
+            baseline["nll_mean"], color=BASELINE_COLOUR, linewidth=0.8, linestyle="--", zorder=0
         )
     ax.set_ylim(limits.low, limits.high)
     if (variants["num_seeds"] == 0).all():
@@ -238,7 +212,7 @@ def _draw_curves(
     ax: Axes,
     variants: pd.DataFrame,
     curves: pd.DataFrame,
-    styles: dict[str, _Style],
+    styles: dict[str, VariantStyle],
     limits: Limits,
 ) -> None:
     """Mean over seeds and their range; a diverged run on its own, up to where it ended."""

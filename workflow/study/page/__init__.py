@@ -1,0 +1,1 @@
+"""The page of a study: results/{study}/index.html, one file that needs no network."""
