@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -49,9 +51,19 @@ def test_files_of_a_job_that_was_killed_at_its_very_end_go(tmp_path: Path) -> No
     home = tmp_path / ".snakemake/submitit/local"
     with Head(tmp_path, os.environ, *LOCAL, "out/trivial0.txt") as head:
         head.succeed(timeout=100)
-    for job_id, output in (("999998", "out/trivial0.txt"), ("999999", "of/another/study.txt")):
+    here = socket.gethostname()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    # Of a rule that is left out because its output is there, nothing tells but who submitted it.
+    for job_id, output, submitter in (
+        ("999998", "out/trivial0.txt", ""),
+        ("999999", "of/another/study.txt", ""),
+        ("999996", "of/another/study/2.txt", f"{here}.{os.getpid()}"),
+        ("999995", "of/another/study/3.txt", f"{here}-2.{dead.pid}"),
+        ("999997", "left/out.txt", f"{here}.{dead.pid}"),
+    ):
         key = hashlib.sha1(output.encode()).hexdigest()
-        entry = {"key": key, "job_id": job_id, "fingerprint": "of that time"}
+        entry = {"key": key, "job_id": job_id, "fingerprint": "of that time", "head": submitter}
         with (home / "ledger.jsonl").open("a") as ledger:
             ledger.write(json.dumps(entry) + "\n")
         (home / f"jobs/{job_id}_submitted.pkl").touch()
@@ -59,7 +71,8 @@ def test_files_of_a_job_that_was_killed_at_its_very_end_go(tmp_path: Path) -> No
     with Head(tmp_path, os.environ, *LOCAL, "out/trivial0.txt", "out/trivial1.txt") as head:
         head.succeed(timeout=100)
     left = {path.name for path in (home / "jobs").iterdir()}
-    assert left == {"999999_submitted.pkl", "999999_0_log.out"}
+    assert {name.split("_")[0] for name in left} == {"999999", "999996", "999995"}
+    assert len(left) == 6
 
 
 def test_debug_runs_in_the_head(tmp_path: Path) -> None:

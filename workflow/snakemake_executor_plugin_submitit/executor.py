@@ -26,7 +26,7 @@ from snakemake_executor_plugin_submitit import (
 from snakemake_executor_plugin_submitit.departing import Departing
 from snakemake_executor_plugin_submitit.identity import job_fingerprint, job_key, members
 from snakemake_executor_plugin_submitit.jobs import Request, Submitted
-from snakemake_executor_plugin_submitit.ledger import Entry, Ledger, recorded_jobs
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger, recorded_jobs, this_head
 from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.queue_view import QueueView
 from snakemake_executor_plugin_submitit.resources import (
@@ -103,8 +103,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             if (job := jobs.get(entry.key)) and job_fingerprint(job) == entry.fingerprint:
                 # The Snakemake on the node leaves this to the head.
                 internals.record_as_finished(self.workflow, job)
-        # Killed when its outputs were there, but not its result.  Others may be another study's.
-        gone = [entry for entry in not_needed if entry.key in jobs and entry not in done]
+        # Killed when its outputs were there, but not its result.  Others are another study's, or of
+        # a rule that is left out since what it makes is there.
+        left = [entry for entry in not_needed if entry not in done]
+        gone = [entry for entry in left if entry.key in jobs or entry.is_abandoned]
         if gone and self._queue.ask([entry.job_id for entry in gone]):
             states = {entry: self._state(entry) for entry in gone}
             done += [entry for entry, state in states.items() if not (state and state.is_alive)]
@@ -190,6 +192,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             case decision.Succession.SUBMIT:
                 return False
             case (decision.Succession.ACCEPT | decision.Succession.ADOPT) as what:
+                entry = replace(entry, head=this_head())
+                self.ledger.put([entry])
                 self._watch(request, entry, register=False)
                 was_done = what is decision.Succession.ACCEPT
                 self._screen.tell(entry.job_id, "found done" if was_done else "found again")

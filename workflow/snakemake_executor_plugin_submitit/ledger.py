@@ -4,10 +4,13 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+import psutil
 
 GUARD = "guard"  # the file of the lock, which is never removed
 
@@ -23,6 +26,18 @@ class Entry:
     restarts: int = 0  # submissions before this one
     unexplained: int = 0  # of these, the last ones that ended and nobody knew why
     cancelled: bool = False  # or failed: its outputs are not to be used
+    head: str = ""  # who looks after it
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether its head has ended, as far as this machine can tell."""
+        host, _, pid = self.head.rpartition(".")
+        return host == socket.gethostname() and not psutil.pid_exists(int(pid))
+
+
+def this_head() -> str:
+    """The machine and the number of this process, as a part of a file's name."""
+    return f"{socket.gethostname()}.{os.getpid()}"
 
 
 class Ledger:

@@ -8,7 +8,7 @@ from typing import Any
 from snakemake_executor_plugin_submitit import slurm
 from snakemake_executor_plugin_submitit.internals import LOCAL_SIGNAL_DELAY_S
 from snakemake_executor_plugin_submitit.jobs import Request
-from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger, this_head
 from snakemake_executor_plugin_submitit.naming import job_name
 from snakemake_executor_plugin_submitit.notices import Notices
 from snakemake_executor_plugin_submitit.results import Results
@@ -174,6 +174,7 @@ class Submitter:
                     fingerprint=request.fingerprint,
                     restarts=request.restarts,
                     unexplained=request.unexplained,
+                    head=this_head(),
                 )
                 for request, job in zip(requests, jobs, strict=True)
             ]

@@ -2,10 +2,11 @@
 
 import contextlib
 import os
-import socket
 from collections.abc import Collection, Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+
+from snakemake_executor_plugin_submitit.ledger import this_head
 
 FILES = "jobs.*.tsv"
 UNFINISHED = ".new"
@@ -27,7 +28,7 @@ class Table:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._path = folder / FILES.replace("*", f"{socket.gethostname()}.{os.getpid()}")
+        self._path = folder / FILES.replace("*", this_head())
         self._written: str | None = None
 
     def write(self, rows: Iterable[Row]) -> None:
