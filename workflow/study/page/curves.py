@@ -128,7 +128,8 @@ def chart(
         "transform": [{"filter": "datum.split === split"}],
         "encoding": {
             "x": {"field": "step", "type": "quantitative", "title": "step",
-                  "scale": {"nice": False}, "axis": {"format": "~s", "grid": False}},
+                  "scale": {"nice": False}, "axis": {"format": "~s", "grid": False,
+                           "tickCount": {"expr": "max(2, floor(width / 80))"}}},
             "y": {"field": "nll", "type": "quantitative", "title": axis_title,
                   "scale": {"domain": [low, high], "zero": False, "nice": False}},
             "color": colours,
