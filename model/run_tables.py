@@ -25,6 +25,9 @@ RUN_TABLES = {
     "test": RunTable("evaluate", "model.measurement.bounds", is_collected=False),
     "block_norms": RunTable("probe", "model.measurement.block_norms"),
     "instability": RunTable("probe", "model.measurement.instability"),
+    "conjugacy": RunTable("probe", "model.measurement.theory.conjugacy"),
+    "regularisation": RunTable("probe", "model.measurement.theory.regularisation"),
+    "increments": RunTable("probe", "model.measurement.theory.increments"),
 }
 
 

@@ -58,9 +58,8 @@ pixels, others are drawn from the likelihood. Distances are Wasserstein-2.""",
             "distance_lower",
             pa.float64(),
             "squared distance of reconstructions from the bottleneck to the images, Gelbrich's "
-            "lower bound; one number per run, as the next two",
+            "lower bound; one number per run, as the next",
         ),
-        column("distance_assigned", pa.float64(), "the same of the two sets: best assignment"),
         column("distance_paired", pa.float64(), "the same from above: reconstruction error"),
         column(
             "energy_above",
@@ -148,7 +147,6 @@ def regularisation_rows(model: HVAE, images: Tensor, seed: int) -> list[dict[str
                 "lipschitz_upper": upper[j],
                 "num_jacobians": min(NUM_JACOBIANS, len(images)),
                 "distance_lower": cost.lower,
-                "distance_assigned": cost.assigned,
                 "distance_paired": cost.paired,
                 "energy_above": bound.energy_above,
                 "distance_pooled_images": bound.pooled_images,

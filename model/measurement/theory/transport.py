@@ -6,26 +6,20 @@ All are in the inner product that is the mean over pixels and channels.
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class TransportCost:
-    """What is known of the squared Wasserstein-2 distance between two sets of as many images.
-
-    lower <= distance between the distributions that they are drawn from (up to the error of the
-    moments), assigned = distance between the two sets themselves, and assigned <= paired.
-    """
+    """What the squared Wasserstein-2 distance between two sets of as many images lies between."""
 
     lower: float  # Gelbrich's bound
-    assigned: float  # by the best assignment of one set to the other
-    paired: float  # of each image to its own partner
+    paired: float  # the cost of one coupling, each image with its own partner
 
 
 def transport_cost(first: Tensor, second: Tensor) -> TransportCost:
     """Brackets for images [N, C, H, W], where image i of `second` is the partner of image i."""
-    return TransportCost(gelbrich(first, second), assigned(first, second), paired(first, second))
+    return TransportCost(gelbrich(first, second), paired(first, second))
 
 
 def gelbrich(first: Tensor, second: Tensor) -> float:
@@ -41,15 +35,6 @@ def gelbrich(first: Tensor, second: Tensor) -> float:
     both = x.square().sum() / len(x) + y.square().sum() / len(y)
     common = torch.linalg.svdvals(x @ y.T).sum() / (len(x) * len(y)) ** 0.5
     return float((mean_x - mean_y).square().sum() + both - 2 * common)
-
-
-def assigned(first: Tensor, second: Tensor) -> float:
-    """The distance between two sets of N images: an optimal coupling of them is an assignment."""
-    costs = torch.cdist(
-        _vectors(first), _vectors(second), compute_mode="donot_use_mm_for_euclid_dist"
-    ).square()
-    rows, columns = linear_sum_assignment(costs.numpy())
-    return float(costs[rows, columns].mean())
 
 
 def paired(first: Tensor, second: Tensor) -> float:
