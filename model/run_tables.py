@@ -26,6 +26,9 @@ RUN_TABLES = {
     "block_norms": RunTable("probe", "model.measurement.block_norms"),
     "instability": RunTable("probe", "model.measurement.instability"),
     "refinement": RunTable("refine", "model.measurement.refinement", is_collected=False),
+    "conjugacy": RunTable("probe", "model.measurement.theory.conjugacy"),
+    "regularisation": RunTable("probe", "model.measurement.theory.regularisation"),
+    "increments": RunTable("probe", "model.measurement.theory.increments"),
 }
 
 

@@ -40,6 +40,7 @@ LAYERS = {
     "evaluate": MEASURING_COMMAND,
     "probe": MEASURING_COMMAND,
     "sample": MEASURING_COMMAND,
+    "refine": MEASURING_COMMAND,
     "measure": {"measurement", "evaluate", "probe", "sample"},
 }
 WALLS = [  # folder, packages that nothing in it imports

@@ -19,6 +19,9 @@ from model.measurement.bounds import TABLE as TEST
 from model.measurement.instability import TABLE as INSTABILITY
 from model.measurement.kept_samples import write_samples
 from model.measurement.refinement import TABLE as REFINEMENT
+from model.measurement.theory.conjugacy import TABLE as CONJUGACY
+from model.measurement.theory.increments import TABLE as INCREMENTS
+from model.measurement.theory.regularisation import TABLE as REGULARISATION
 from model.run_config import RunConfig
 from model.training.history import TABLE as HISTORY
 from study.__main__ import main
@@ -242,6 +245,10 @@ def write_probe(directory: Path, probe_code: str = "b10c" * 4) -> None:
         for resolution in (4, 8)
     ]
     INSTABILITY.write(INSTABILITY.of_rows(energies), directory / "instability.parquet", about)
+    for table in (CONJUGACY, REGULARISATION, INCREMENTS):
+        row = {**dict.fromkeys(table.schema.names, 1), "resolution": 8}
+        row |= {"pooling": "average"} if table is CONJUGACY else {}
+        table.write(table.of_rows([row]), directory / f"{table.name}.parquet", about)
     samples = np.random.default_rng(0).integers(0, 255, (2, 8, 1, 8, 8), np.uint8)
     write_samples(directory / "samples.npy", samples)
 

@@ -9,12 +9,13 @@ from examples import tiny_run
 from model.evaluate import main as evaluate
 from model.measure import main as measure
 from model.probe import main as probe
+from model.run_tables import written_by
 from model.sample import main as sample
 from model.train import main as train
 
 EVALUATION = ["--batch-size", "50", "--importance-samples", "2"]
 PROBE = ["--num-samples", "20", "--temperatures", "0.5", "1"]
-PROBED = {"block_norms.parquet", "instability.parquet", "samples.npy"}
+PROBED = {*(f"{name}.parquet" for name in written_by("probe")), "samples.npy"}
 
 
 @pytest.fixture(scope="module")

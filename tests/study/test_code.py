@@ -27,7 +27,7 @@ def test_rows_are_grouped_by_their_code() -> None:
     assert "digits/x2" in code_note(frame.iloc[[2]])  # one row of two codes
 
 
-@pytest.mark.parametrize("table", ["norm_segments", "temperatures"])
+@pytest.mark.parametrize("table", ["norm_segments", "temperatures", "theory"])
 def test_probes_by_different_code_are_told(table: str, tmp_path: Path) -> None:
     """In the tables of probed runs, each run once."""
     run_dirs = [write_run(tmp_path, variant=variant) for variant in ("x1", "r5")]

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from written_results import write_probe, write_run
 
+from model.run_tables import written_by
 from study.__main__ import main
 from study.planning.study import Run, Study
 
@@ -18,7 +19,7 @@ TRAINED = ("config.yaml", "train.json")
 # What each command reads of a run.
 READ = {
     "collect": (*TRAINED, "history.parquet", "test.parquet"),
-    "collect --runs probed": (*TRAINED, "block_norms.parquet", "instability.parquet"),
+    "collect --runs probed": (*TRAINED, *(f"{name}.parquet" for name in written_by("probe"))),
     "ablation": (*TRAINED, "history.parquet", "test.parquet"),
     "figures": (*TRAINED, "block_norms.parquet", "instability.parquet", "samples.npy"),
     "partial": (*TRAINED, "history.parquet", "test.parquet"),

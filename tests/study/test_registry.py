@@ -42,6 +42,7 @@ def test_a_study_tables_module_owns_it(name: str) -> None:
     assert module.TABLE.name == name
     assert parameters(module.rows) == ["run"]
     assert hasattr(module, "to_markdown") == ("md" in entry.formats)
+    assert hasattr(module, "to_latex") == ("tex" in entry.formats)
 
 
 @pytest.mark.parametrize("name", STUDY_FIGURES)

@@ -23,9 +23,13 @@ def write_study_tables(tables: Mapping[str, "pa.Table"], directory: Path) -> Non
     for name, table in tables.items():
         write_parquet(table, directory / f"{name}.parquet")
         entry = STUDY_TABLES[name]
-        if "md" in entry.formats and entry.module is not None:
-            text = import_module(entry.module).to_markdown(table.to_pandas())
-            write_text(directory / f"{name}.md", text)
+        if entry.module is None:
+            continue
+        module = import_module(entry.module)
+        if "md" in entry.formats:
+            write_text(directory / f"{name}.md", module.to_markdown(table.to_pandas()))
+        if "tex" in entry.formats:
+            write_text(directory / f"{name}.tex", module.to_latex(table.to_pandas()))
 
 
 def write_study_figures(ablations: Sequence["Ablation"], study_dir: Path) -> None:

@@ -16,8 +16,8 @@ FIGURE_FORMATS = ("pdf", "svg", "png")
 class StudyTable:
     """tables/{name}.parquet: rows of every run, or of the probed ones."""
 
-    # Holds `TABLE` and `rows(run)`, and `to_markdown(frame)` where it has the format md; None: the
-    # rows of the run table of this name.
+    # Holds `TABLE` and `rows(run)`, and `to_markdown(frame)` and `to_latex(frame)` where it has the
+    # formats md and tex; None: the rows of the run table of this name.
     module: str | None = None
     runs: Literal["all", "probed"] = "all"
     formats: tuple[str, ...] = ("parquet",)
@@ -66,6 +66,9 @@ STUDY_TABLES = {
     ),
     "temperatures": StudyTable(
         module="study.tables.temperatures", runs="probed", formats=("parquet", "md")
+    ),
+    "theory": StudyTable(
+        module="study.tables.theory", runs="probed", formats=("parquet", "md", "tex")
     ),
 }
 STUDY_FIGURES = {

@@ -1,0 +1,1 @@
+"""The paper's theorems, measured: what is proved, and what a trained model can be checked for."""
