@@ -191,7 +191,7 @@ def test_an_unknown_snakemake_says_what_to_type(capsys: pytest.CaptureFixture[st
     workflow = SimpleNamespace(exec_mode=SimpleNamespace(name="DEFAULT"))
     handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        guard(workflow, "tiny", SimpleNamespace(), SimpleNamespace(), str)  # type: ignore[arg-type]
+        guard(workflow, "tiny", SimpleNamespace(), SimpleNamespace(), str, ())  # type: ignore[arg-type]
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -42,7 +42,8 @@ def objection(jobs):
 
 
 # One head per study, which ends by itself when it is told to; `snakemake` typed again goes on.
-HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger, objection)
+LEFT_OUT = set()  # files that are there, without the jobs that make them: see settled()
+HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger, objection, LEFT_OUT)
 NOTIFIER = Notifier(STUDY, Path("results"))
 
 
@@ -283,7 +284,10 @@ def settled(path):
     incomplete, or it is forced), Snakemake forgets the jobs that need its `ancient` output, even
     those that lack their own, and ends as if all were done.
     """
-    return before_update(ancient(path)) if os.path.exists(path) else ancient(path)
+    if not os.path.exists(path):
+        return ancient(path)
+    LEFT_OUT.add(path)
+    return before_update(ancient(path))
 
 
 def dataset_content(wildcards):

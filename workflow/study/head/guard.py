@@ -7,6 +7,7 @@ Snakemake takes its lock in a command that writes, and in nothing else: there ou
 | `persistence.PersistenceBase` (`Persistence` in older versions) | be called when it locks |
 | its `lock`, `lock_warn_only` (of a dry run) | take our lock, or look only |
 | its `locked`, `cleanup_locks` | clear what a killed head left |
+| its `path`, of its marks of incomplete files | remove those of what is not made again |
 | its `_lockfile`, if there | know which of its lock files are whose |
 | `Workflow.exec_mode`, `local_exec`, `touch` | tell a head from a job, and where its jobs run |
 | `Workflow.executor_settings` | know whether the executor only asks (`--submitit-test-only`) |
@@ -15,12 +16,13 @@ Snakemake takes its lock in a command that writes, and in nothing else: there ou
 | `show_failed_logs` of its formatter, and what terminal.py reads of log records | be brief |
 """
 
+import base64
 import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,11 +42,13 @@ def guard(
     persistence: ModuleType,
     logger: logging.Logger,
     objection: Callable[[list[Job]], str | None],
+    left_out: Collection[str],
 ) -> Stop:
     """Have this Snakemake hold a lock on the study while it works, unless it runs a job of it.
 
     `objection` gets the jobs to come and gives a line if they should not: it ends the command, and
-    is a note in a dry run.
+    is a note in a dry run. `left_out` are files that are there, so that what makes them is left
+    out: marks of a killed head that made them are removed.
     """
     stop = Stop(logger)
     if workflow.exec_mode.name != "DEFAULT":
@@ -84,6 +88,7 @@ def guard(
                 _end_orphans(mine)
                 orphans.mark_children(mine.path)
             _clear(self, mine, before)
+            _unmark(self, mine, left_out)
             with snakemakes_lock(self):
                 mine.note_snakemake_locks(list(getattr(self, "_lockfile", {}).values()))
                 yield
@@ -129,6 +134,16 @@ def _clear(persistence: Any, mine: HeadLock, before: Head | None) -> None:
             f"error: study {mine.head.study} has files in common with what is being made now: "
             f"{told}; type the same command again when that has ended"
         )
+
+
+def _unmark(persistence: Any, mine: HeadLock, left_out: Collection[str]) -> None:
+    """Remove Snakemake's marks of incomplete files from what will not be made again."""
+    if any(lives for _, lives in mine.others().values()):
+        return  # one may be making it
+    for mark in (Path(persistence.path) / "incomplete").glob("*"):
+        with contextlib.suppress(ValueError, OSError):  # some are folders, of long names
+            if base64.urlsafe_b64decode(mark.name).decode() in left_out:
+                mark.unlink()
 
 
 def _end_orphans(mine: HeadLock) -> None:
