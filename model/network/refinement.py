@@ -14,9 +14,10 @@ plus a part of the sigmas alone, which does not depend on h: where they differ, 
 steps grows with their number. (Ours; the paper has nothing of it.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import log
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ from model.network.blocks import BottomUpBlock, TopDownBlock
 from model.network.hvae import HVAE
 from model.network.layout import Block, text
 from model.network.sharing import unroll
+
+T = TypeVar("T")
 
 
 def refined(model: HVAE, repeats: int) -> HVAE:
@@ -40,34 +43,23 @@ def refined(model: HVAE, repeats: int) -> HVAE:
     finer = HVAE(config).to(model.top_down.gain).train(model.training)  # its device and dtype
     finer.load_state_dict(model.state_dict())
     up, down = finer.bottom_up, finer.top_down
-    up.applied_blocks = unroll(
-        [
-            block if step == 1 else BottomUpStep(block, step)
-            for block, step in zip(
-                dict.fromkeys(up.applied_blocks),
-                _steps(model.config.bottom_up, config.bottom_up),
-                strict=True,
-            )
-        ],
-        config.bottom_up,
-    )
-    down.applied_blocks = unroll(
-        [
-            block if step == 1 else TopDownStep(block, step)
-            for block, step in zip(
-                dict.fromkeys(down.applied_blocks),
-                _steps(model.config.top_down, config.top_down),
-                strict=True,
-            )
-        ],
-        config.top_down,
-    )
+    old = model.config
+    up.applied_blocks = _at_steps(up.applied_blocks, old.bottom_up, config.bottom_up, BottomUpStep)
+    down.applied_blocks = _at_steps(down.applied_blocks, old.top_down, config.top_down, TopDownStep)
     return finer
 
 
-def _steps(trained: Sequence[Block], finer: Sequence[Block]) -> list[float]:
-    """The step h of each block."""
-    return [old.repeats / new.repeats for old, new in zip(trained, finer, strict=True)]
+def _at_steps(
+    applied: Iterable[T],
+    trained: Sequence[Block],
+    finer: Sequence[Block],
+    of_step: Callable[[T, float], T],
+) -> list[T]:
+    """The applied blocks of a tower, those whose step is not the trained one in its place."""
+    steps = [old.repeats / new.repeats for old, new in zip(trained, finer, strict=True)]
+    blocks = dict.fromkeys(applied)  # each once, in order
+    changed = [b if h == 1 else of_step(b, h) for b, h in zip(blocks, steps, strict=True)]
+    return unroll(changed, finer)
 
 
 def refined_config(config: ModelConfig, repeats: int) -> ModelConfig:

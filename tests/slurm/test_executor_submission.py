@@ -144,20 +144,27 @@ def test_a_refused_job_fails_alone(slurm_cluster: SlurmCluster, tmp_path: Path) 
     assert (tmp_path / "out/trivial0.txt").exists()
 
 
-def test_a_submission_whose_answer_is_lost_is_not_there_twice(
-    slurm_cluster: SlurmCluster, tmp_path: Path
-) -> None:
+def with_broken_sbatch(cluster: SlurmCluster, tmp_path: Path, end: str) -> dict[str, str]:
+    """An environment in which the first sbatch submits, held, and then ends in another way.
+
+    What it would have said is in bin/sbatch.lost.
+    """
     sbatch = tmp_path / "bin/sbatch"
     sbatch.parent.mkdir()
     sbatch.write_text(
         "#!/bin/bash\n"
         '[[ $1 == --test-only || -e $0.lost ]] && exec /usr/bin/sbatch "$@"\n'
-        '/usr/bin/sbatch --hold "$@" > $0.lost\n'
-        "echo Socket timed out on send/recv operation >&2; exit 1\n"
+        f'/usr/bin/sbatch --hold "$@" > $0.lost\n{end}\n'
     )
     sbatch.chmod(0o755)
-    path = f"{sbatch.parent}:{slurm_cluster.environment['PATH']}"
-    environment = {**slurm_cluster.environment, "PATH": path}
+    return {**cluster.environment, "PATH": f"{sbatch.parent}:{cluster.environment['PATH']}"}
+
+
+def test_a_submission_whose_answer_is_lost_is_not_there_twice(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    end = "echo Socket timed out on send/recv operation >&2; exit 1"
+    environment = with_broken_sbatch(slurm_cluster, tmp_path, end)
     with Head(tmp_path, environment, "--config", "trivial=2") as head:
         head.succeed(timeout=100)
     lost = (tmp_path / "bin/sbatch.lost").read_text().split()[-1]
@@ -168,17 +175,7 @@ def test_a_submission_whose_answer_is_lost_is_not_there_twice(
 def test_a_head_killed_between_a_submission_and_its_record_leaves_neither_job_nor_file(
     slurm_cluster: SlurmCluster, tmp_path: Path
 ) -> None:
-    sbatch = tmp_path / "bin/sbatch"
-    sbatch.parent.mkdir()
-    sbatch.write_text(
-        "#!/bin/bash\n"
-        '[[ $1 == --test-only || -e $0.lost ]] && exec /usr/bin/sbatch "$@"\n'
-        '/usr/bin/sbatch --hold "$@" > $0.lost\n'
-        "kill -9 $PPID; sleep 5; cat $0.lost\n"
-    )
-    sbatch.chmod(0o755)
-    path = f"{sbatch.parent}:{slurm_cluster.environment['PATH']}"
-    environment = {**slurm_cluster.environment, "PATH": path}
+    environment = with_broken_sbatch(slurm_cluster, tmp_path, "kill -9 $PPID; sleep 5")
     with Head(tmp_path, environment, "--config", "trivial=2") as head:
         assert head.wait(60) != 0
     jobs = tmp_path / ".snakemake/submitit/slurm/jobs"
