@@ -54,8 +54,6 @@ def guard(
     if workflow.exec_mode.name != "DEFAULT":
         return stop
     stop.arm()
-    terminal = Terminal(logger, Path("results", study), workflow.output_settings)
-    terminal.watch()
     older: Any = getattr(persistence, "Persistence", None)
     persistence_class: Any = getattr(persistence, "PersistenceBase", older)
     if any(not hasattr(persistence_class, name) for name in USED):
@@ -65,6 +63,8 @@ def guard(
             file=sys.stderr,
         )
         return stop
+    terminal = Terminal(logger, Path("results", study), workflow.output_settings)
+    terminal.watch()
     snakemakes_lock = _ORIGINALS.setdefault("lock", persistence_class.lock)
 
     @contextlib.contextmanager
