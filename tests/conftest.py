@@ -14,6 +14,12 @@ from model.data.datasets import DATASETS
 torch.set_num_threads(1)
 
 
+def pytest_configure() -> None:
+    """Let Ctrl-C end what tests start, also where a shell runs the tests in its background."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits, preprocessed."""
@@ -34,6 +40,8 @@ def signal_handlers() -> Iterator[None]:
     """A training in this process installs handlers of its own: Ctrl-C must still end the tests."""
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
     handlers = [signal.getsignal(number) for number in numbers]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     for number, handler in zip(numbers, handlers, strict=True):
         signal.signal(number, handler)

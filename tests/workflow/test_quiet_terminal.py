@@ -23,18 +23,18 @@ def test_a_study_is_a_line_for_each_training(finished: Project) -> None:
     assert not EACH_JOB.search(terminal)
     by_minute = re.findall(r"^.*: running .*$", terminal, re.MULTILINE)
     assert len(terminal.splitlines()) - len(by_minute) < 50, terminal
-    assert terminal.rstrip().endswith("65 of 65 steps (100%) done")
-    assert len(EACH_JOB.findall(log_of(finished, terminal))) == 65
+    assert terminal.rstrip().endswith("66 of 66 steps (100%) done")
+    assert len(EACH_JOB.findall(log_of(finished, terminal))) == 66
 
 
 def test_a_dry_run_ends_with_the_jobs_by_rule(project: Project) -> None:
     result = project.snakemake("--dry-run")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.rstrip().splitlines()
-    assert lines[-1].split() == ["total", "65"]
+    assert lines[-1].split() == ["total", "66"]
     assert len(lines) + len(result.stderr.splitlines()) < 25
     shown = project.snakemake("--dry-run", "-p")
-    assert len(EACH_JOB.findall(shown.stdout + shown.stderr)) == 65
+    assert len(EACH_JOB.findall(shown.stdout + shown.stderr)) == 66
 
 
 def test_a_failure_is_told_in_full_and_the_others_in_a_line(project: Project) -> None:
