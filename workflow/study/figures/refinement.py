@@ -4,6 +4,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from study.figures.style import MAX_WIDTH, finish, in_style
 from study.planning.ablation import Ablation
@@ -36,7 +37,9 @@ def draw(ablation: Ablation, results: StudyResults) -> Figure:
         pair[0].set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
         pair[0].set_xlabel("applications of each plain block")
         pair[0].set_ylabel(f"test NLL − that of the trained step\n({unit})")
-        pair[1].set_xlabel("operations of one pass over an image (MFLOP)")
+        pair[1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        pair[1].xaxis.set_major_formatter("{x:g}")
+        pair[1].set_xlabel("cost of a pass (MFLOP per image)")
         pair[1].set_ylabel(f"test NLL\n({unit})")
         for ax in pair:
             ax.set_title(dataset)
