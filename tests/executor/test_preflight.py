@@ -188,6 +188,18 @@ def test_who_only_asks_sees_each_answer_and_nothing_goes_on(
     assert capsys.readouterr().out.splitlines() == [*accepted, refused]
 
 
+def test_a_cluster_that_is_away_is_told_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = Answer("Unable to contact slurm controller", is_given=False)
+    monkeypatch.setattr(preflight, "ask", lambda folder, parameters: away)
+    jobs, settings = [job("a"), job("b", runtime=5)], ExecutorSettings(test_only=True)
+    with pytest.raises(SystemExit):
+        preflight.check_jobs(jobs, settings, tmp_path, NO_DEFAULT, pytest.fail)
+    told = "SLURM does not answer: Unable to contact slurm controller\n"
+    assert capsys.readouterr().out == told
+
+
 def test_without_slurm_there_is_nobody_to_ask(tmp_path: Path) -> None:
     settings = ExecutorSettings(cluster="local", test_only=True)
     with pytest.raises(ApiError, match="--submitit-test-only asks SLURM"):

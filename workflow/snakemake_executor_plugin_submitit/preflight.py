@@ -89,6 +89,9 @@ def _listing(
     """A line for each distinct request: who makes it, and what SLURM says."""
     if not requests:
         yield "no job would be submitted"
+    elif not any(answer.is_given for answer in answers.values()):
+        yield f"SLURM does not answer: {next(iter(answers.values())).text}"
+        return
     for text, names in requests.items():
         jobs = ", ".join(f"{number} x {name}" for name, number in sorted(names.items()))
         word = "refused: " if answers[text].is_refusal else ""

@@ -78,6 +78,7 @@ class Answer:
 
     text: str
     is_refusal: bool = False  # it would never run
+    is_given: bool = True  # otherwise SLURM cannot say now, and this is why
 
 
 def ask(folder: Path, parameters: dict[str, Any]) -> Answer:
@@ -95,14 +96,14 @@ def ask(folder: Path, parameters: dict[str, Any]) -> Answer:
                 check=False,
             )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Answer(f"no answer: {error}")
+        return Answer(str(error), is_given=False)
     if answer.returncode == 0:
         if limit := _beyond_partition(parameters):
             return Answer(limit, is_refusal=True)
         return Answer(TEST_JOB.sub("", answer.stderr.strip()))
     failure = meaning(answer.stderr)
     if not isinstance(failure, Refused):
-        return Answer(str(failure))
+        return Answer(str(failure), is_given=False)
     added = environment.additions(script)
     text = f"{failure} (with {added} from the environment)" if added else str(failure)
     return Answer(text, is_refusal=True)
