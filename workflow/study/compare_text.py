@@ -85,5 +85,5 @@ def _over_seeds(found: Difference) -> str:
 def cell(value: object) -> str:
     """A result for reading."""
     if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 100 else f"{value:.4f}"
+        return f"{value:,.0f}" if value.is_integer() else f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
