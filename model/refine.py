@@ -8,8 +8,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from model.config import RefineConfig
 from model.measurement.command import load_run, measure, parser, write_tables
 from model.measurement.trained import Refinement, TrainedRun
@@ -21,10 +19,11 @@ def refine(run: TrainedRun, options: argparse.Namespace, run_dir: Path) -> None:
     show = sys.stderr.isatty()
     refinement = Refinement(run, config, tuple(options.repeats), options.batch_size, show)
     table = write_tables("refine", refinement, run_dir)["refinement"]
-    nll, depths = table["nll_nats"].to_numpy(), table["stochastic_depth"].to_numpy()
-    for depth in sorted(set(depths.tolist())):
-        mean = np.mean(nll[depths == depth])
-        print(f"{depth} stochastic layers: NLL {mean:.3f} nats per image")
+    steps = table.group_by(["is_trained", "stochastic_depth"]).aggregate([("nll_nats", "mean")])
+    for step in steps.sort_by("stochastic_depth").to_pylist():
+        trained = ", as trained" if step["is_trained"] else ""
+        nll = f"NLL {step['nll_nats_mean']:.3f} nats per image"
+        print(f"{step['stochastic_depth']} stochastic layers{trained}: {nll}")
 
 
 def main(arguments: list[str] | None = None) -> int:

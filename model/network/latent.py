@@ -1,6 +1,6 @@
 """The latent of a stochastic layer: how it is drawn, and its KL with a gradient written out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -45,10 +45,7 @@ class Latent:
 
         It is 0.5 (ratio^2 - 1) - log ratio of the sigmas, and does not change when both are scaled.
         """
-        means = self.posterior_mean
-        return Latent(
-            self.z, means, self.posterior_log_sigma, means, self.prior_log_sigma
-        ).rate_nats()
+        return replace(self, prior_mean=self.posterior_mean).rate_nats()
 
     def log_ratio_nats(self, noise: Tensor) -> Tensor:
         """log p(z) - log q(z | x) in nats per image [B], for z drawn with `noise` (z's shape)."""

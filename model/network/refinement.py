@@ -35,8 +35,7 @@ T = TypeVar("T")
 def refined(model: HVAE, repeats: int) -> HVAE:
     """The model with the same weights and each plain block applied `repeats` times.
 
-    It is for bounds: sampling takes the steps that were trained. Raises ConfigError for a model
-    whose blocks have no step size.
+    Raises ConfigError for a model whose blocks have no step size.
     """
     model.config.require_steps()
     config = refined_config(model.config, repeats)
@@ -97,7 +96,11 @@ class TopDownStep(TopDownBlock):
     def distributions(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Posterior and prior with h times the means and the variances; see TopDownBlock."""
         posterior, prior, hidden = super().distributions(x, seen)
-        return self._of_step(posterior), self._of_step(prior), hidden
+        return self._of_step(posterior), prior, hidden
+
+    def _prior(self, activated: Tensor) -> tuple[Tensor, Tensor]:
+        prior, hidden = super()._prior(activated)
+        return self._of_step(prior), hidden
 
     def _of_step(self, distribution: Tensor) -> Tensor:
         mean, log_sigma = distribution.chunk(2, dim=1)

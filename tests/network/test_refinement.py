@@ -114,6 +114,20 @@ def test_the_step_that_was_trained_gives_the_trained_bound_to_the_last_bit(
     assert torch.equal(found.rate_per_layer_nats, expected.rate_per_layer_nats)
 
 
+def test_a_prior_pass_takes_the_same_steps() -> None:
+    finer = refined(trained(repeats=3), 6)
+    block = finer.top_down.applied_blocks[-1]
+    x, h = torch.randn(2, 8, 8, 8, generator=Generator().manual_seed(5)).double(), 0.5
+    eps = torch.randn(2, 2, 8, 8, generator=Generator().manual_seed(6)).double()
+    mean, log_sigma, features = block.prior(x).split([2, 2, 8], dim=1)
+    z = h * mean + 0.7 * h**0.5 * log_sigma.exp() * eps
+    weight, bias = block.z_projection.weight, block.z_projection.bias
+    assert bias is not None
+    after = x + h * (features + bias[:, None, None])
+    after = after + torch.einsum("oi,bihw->bohw", weight[:, :, 0, 0], z)
+    torch.testing.assert_close(block.generate(x, eps, 0.7), after + h * block.residual(after))
+
+
 def test_the_trained_model_stays_as_it_is() -> None:
     model = trained(repeats=3)
     before = bounds(model).nll_nats

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from written_results import (
     write_ablation,
@@ -13,6 +14,9 @@ from written_results import (
     write_run,
     write_tables,
 )
+
+from model.measurement.refinement import TABLE as REFINEMENT
+from model.table import metadata_of
 
 SEEDS = [  # the NLL of two images, by repeats
     {1: [14.0, 16.0], 2: [10.0, 12.0], 4: [10.5, 13.5]},
@@ -63,6 +67,26 @@ def test_colour_images_are_in_bits_per_dimension(tmp_path: Path) -> None:
     assert set(table["unit"]) == {"bits/dim"}
     np.testing.assert_allclose(table["nll_mean"], [11.5, 15.5, 12.0])
     np.testing.assert_allclose(table["nll_difference_mean"], [0.0, 4.0, 0.5], atol=1e-12)
+
+
+def test_a_step_of_as_many_layers_as_the_trained_one_is_another(tmp_path: Path) -> None:
+    """Blocks trained with 2 and 4 repeats: 3 of each are as many."""
+    directory = write_run(tmp_path, "digits", "r24")
+    write_refinement(directory, {2: [10.0, 12.0], 3: [11.0, 13.0]}, trained=2)
+    path = directory / "refinement.parquet"
+    bounds = pq.read_table(path)
+    columns = bounds.to_pandas().assign(stochastic_depth=11)
+    columns["repeats"] = columns["repeats"].where(~columns["is_trained"])
+    REFINEMENT.write(REFINEMENT.of_frame(columns), path, metadata_of(bounds))
+    write_tables(tmp_path)
+    write_ablation(tmp_path, {"digits": ["r24"]})
+    assert write_output(tmp_path, output="refinement") == 0
+    table = pd.read_parquet(tmp_path / "tables/sharing-refinement.parquet")
+    assert table["is_trained"].tolist() == [True, False]
+    assert table["nll_mean"].tolist() == [11.0, 12.0]
+    assert table["nll_difference_mean"].tolist() == [0.0, 1.0]
+    assert table["repeats"].isna().tolist() == [True, False]
+    assert table["step"].isna().all()
 
 
 def test_a_run_that_was_not_refined_is_named(

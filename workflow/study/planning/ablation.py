@@ -62,7 +62,8 @@ class Ablation:
         """The YAML text that `load` reads."""
         content = dataclasses.asdict(self)
         content["variants"] = {dataset: list(names) for dataset, names in self.variants.items()}
-        content["refinement"] = list(self.refinement)
-        if not self.refinement:  # as before there was any: nothing is made again
+        if self.refinement:
+            content["refinement"] = list(self.refinement)
+        else:  # as before there was any: nothing is made again
             del content["refinement"]
         return yaml.safe_dump(content, sort_keys=False)

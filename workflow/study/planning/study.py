@@ -84,16 +84,21 @@ class Study:
             self.probe_config(dataset)
             self.refine_config(dataset)
         for dataset, variant in self.pairs:
-            model, _ = self.configs(dataset, variant)
-            if self.refinement(dataset, variant):
-                self._require_steps(model, dataset, variant)
+            self.configs(dataset, variant)
+        for ablation in self.ablations.values():
+            if ablation.refinement:
+                self._check_steps(ablation)
 
-    def _require_steps(self, model: ModelConfig, dataset: str, variant: str) -> None:
-        try:
-            model.require_steps()
-        except ConfigError as error:
-            of = f"variant {variant} on {dataset} in study {self.name}"
-            raise ConfigError(f"{of}: {error}", place="ablations: refinement") from None
+    def _check_steps(self, ablation: Ablation) -> None:
+        for dataset, variants in ablation.variants.items():
+            for variant in variants:
+                model, _ = self.configs(dataset, variant)
+                try:
+                    model.require_steps()
+                except ConfigError as error:
+                    of = f"variant {variant} on {dataset} in study {self.name}"
+                    place = f"ablations.{ablation.name}.refinement"
+                    raise ConfigError(f"{of}: {error}", place=place) from None
 
     def _check_number(self) -> None:
         number = sum(len(self.seeds(dataset)) for dataset, _ in self.pairs)

@@ -19,6 +19,7 @@ from study.unit import in_unit
 
 BOUNDS = ("nll", "rate", "rate_of_sigmas", "distortion")
 UNIT = "the column unit"
+TRAINED = 0  # in place of a number of repeats
 TABLE = Table(
     name="refinement",
     row="dataset, variant and step size",
@@ -85,20 +86,18 @@ def rows(ablation: Ablation, results: StudyResults) -> pd.DataFrame:
 def _of_variant(run: "pd.Series[Any]", seeds: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
     """The rows of a variant, given the bounds of each of its runs."""
     scale = in_unit(1.0, run["unit"], run["likelihood_dims"])
-    first = seeds[0]
-    trained = first[first["is_trained"]].iloc[0]
+    by_step = [dict(list(seed.groupby(_step(seed)))) for seed in seeds]
+    trained_repeats = by_step[0][TRAINED]["repeats"].iloc[0]
     found = []
-    # What all steps are told apart by: the trained one may have no number of repeats.
-    for step, part in first.groupby("stochastic_depth", sort=True):
+    for step, part in by_step[0].items():
         about = part.iloc[0]
-        of_seeds = [seed[seed["stochastic_depth"] == step] for seed in seeds]
+        of_seeds = [seed[step] for seed in by_step]
         differences = [
-            scale * (_per_image(of_seed) - _per_image(seed[seed["is_trained"]]))
-            for seed, of_seed in zip(seeds, of_seeds, strict=True)
+            scale * (_per_image(seed[step]) - _per_image(seed[TRAINED])) for seed in by_step
         ]
         row: dict[str, Any] = {
             **{name: about[name] for name in ("is_trained", "repeats", "stochastic_depth")},
-            "step": trained["repeats"] / about["repeats"],
+            "step": trained_repeats / about["repeats"],
             "flops_per_image": about["flops_per_image"],
             "num_seeds": len(seeds),
             "num_images": part["image"].nunique(),
@@ -112,7 +111,12 @@ def _of_variant(run: "pd.Series[Any]", seeds: Sequence[pd.DataFrame]) -> list[di
         paired = pd.Series([difference.mean() for difference in differences])
         row |= mean_and_interval("nll_difference", paired)
         found.append(row)
-    return sorted(found, key=lambda row: not row["is_trained"])
+    return found
+
+
+def _step(bounds: pd.DataFrame) -> "pd.Series[int]":
+    """The repeats of each row, and TRAINED for the trained model, which may have several."""
+    return bounds["repeats"].mask(bounds["is_trained"], TRAINED).astype(int)
 
 
 def _per_image(bounds: pd.DataFrame) -> "np.ndarray[Any, Any]":
