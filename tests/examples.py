@@ -43,6 +43,22 @@ def tiny_model(**differences: Any) -> HVAE:
     return model
 
 
+def example_model(**differences: Any) -> HVAE:
+    """A model whose every branch has an effect, unlike a freshly initialised one."""
+    model = tiny_model(**differences)
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
+    return model
+
+
+def random_images(count: int) -> Tensor:
+    """Binary images for these models, uint8 [count, 1, 8, 8]."""
+    random = torch.Generator().manual_seed(2)
+    return torch.randint(0, 2, (count, 1, 8, 8), dtype=torch.uint8, generator=random)
+
+
 def posterior_pass(model: HVAE, images: Tensor, seed: int = 1) -> HVAEOutput:
     """A pass with noise drawn from the seed."""
     return model(images, model.draw_noise([torch.Generator().manual_seed(seed)] * len(images)))

@@ -3,27 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from examples import tiny_model
+from examples import example_model, random_images, tiny_model
 from torch import Tensor
 
 from model.measurement.block_norms import block_norms, block_rows
 from model.network.hvae import HVAE
 from model.randomness import Purpose, image_generators
-
-
-def example_model(**differences: object) -> HVAE:
-    """A model whose every branch has an effect, unlike a freshly initialised one."""
-    model = tiny_model(**differences)
-    random = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
-    return model
-
-
-def random_images(count: int) -> Tensor:
-    random = torch.Generator().manual_seed(2)
-    return torch.randint(0, 2, (count, 1, 8, 8), dtype=torch.uint8, generator=random)
 
 
 def norm(x: Tensor) -> np.ndarray:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from examples import tiny_model
+from examples import example_model, random_images, tiny_model
 from torch import Generator, Tensor
 
 from model.config import ConfigError
@@ -13,18 +13,7 @@ from model.network.layout import parse, text
 from model.network.pooling import embed, pool
 from model.network.refinement import refined
 
-IMAGES = torch.randint(0, 2, (3, 1, 8, 8), generator=Generator().manual_seed(0)).byte()
-
-
-def trained(**differences: object) -> HVAE:
-    """A model in which every weight matters: a prior that is not 0, sigmas that differ."""
-    model = tiny_model(**differences).double()
-    generator = Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter += 0.05 * noise
-    return model
+IMAGES = random_images(3)
 
 
 def bounds(model: HVAE) -> HVAEOutput:
@@ -93,7 +82,7 @@ def by_hand(model: HVAE, repeats: int, eps: list[Tensor]) -> tuple[Tensor, Tenso
 def test_a_bound_at_another_step_size_is_that_of_the_formulas(
     differences: dict[str, object], repeats: int
 ) -> None:
-    model = trained(**differences)
+    model = example_model(**differences).double()
     finer = refined(model, repeats)
     assert finer.num_parameters == model.num_parameters
     found = bounds(finer)
@@ -108,14 +97,14 @@ def test_a_bound_at_another_step_size_is_that_of_the_formulas(
 def test_the_step_that_was_trained_gives_the_trained_bound_to_the_last_bit(
     differences: dict[str, object],
 ) -> None:
-    model = trained(**differences)
+    model = example_model(**differences).double()
     expected, found = bounds(model), bounds(refined(model, model.config.repeats))
     assert torch.equal(found.nll_nats, expected.nll_nats)
     assert torch.equal(found.rate_per_layer_nats, expected.rate_per_layer_nats)
 
 
 def test_a_prior_pass_takes_the_same_steps() -> None:
-    finer = refined(trained(repeats=3), 6)
+    finer = refined(example_model(repeats=3).double(), 6)
     block = finer.top_down.applied_blocks[-1]
     x, h = torch.randn(2, 8, 8, 8, generator=Generator().manual_seed(5)).double(), 0.5
     eps = torch.randn(2, 2, 8, 8, generator=Generator().manual_seed(6)).double()
@@ -129,7 +118,7 @@ def test_a_prior_pass_takes_the_same_steps() -> None:
 
 
 def test_the_trained_model_stays_as_it_is() -> None:
-    model = trained(repeats=3)
+    model = example_model(repeats=3).double()
     before = bounds(model).nll_nats
     finer = refined(model, 6)
     with torch.no_grad():
@@ -140,7 +129,7 @@ def test_the_trained_model_stays_as_it_is() -> None:
 
 def test_a_drift_alone_converges_as_the_steps_become_smaller() -> None:
     """Euler's method: with the noise off, half the step is about half the error."""
-    model = trained(repeats=2)
+    model = example_model(repeats=2).double()
     with torch.no_grad():
         for block in model.top_down.applied_blocks:
             log_sigma = slice(block.zdim, None)

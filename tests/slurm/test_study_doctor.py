@@ -1,8 +1,6 @@
 """`study doctor` beside a real SLURM: the profile's partitions, and the executor's ledger."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def findings(project: Project, cluster: SlurmCluster, name: str) -> list[str]:
-    result = subprocess.run(
-        [sys.executable, "-m", "study", "doctor", "tiny", "--json"],
-        cwd=project.directory,
-        env=cluster.environment
-        | {"PYTHONPATH": f"{project.directory}:{project.directory / 'workflow'}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = project.study("doctor", "tiny", "--json", environment=cluster.environment)
     checks: list[dict[str, Any]] = json.loads(result.stdout)
     (check,) = [check for check in checks if check["name"] == name]
     assert not check["note"], check["note"]

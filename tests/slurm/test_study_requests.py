@@ -28,15 +28,7 @@ def ask(project: Project, cluster: SlurmCluster) -> "subprocess.CompletedProcess
 
 
 def plan(project: Project, cluster: SlurmCluster) -> list[str]:
-    result = subprocess.run(
-        [sys.executable, "-m", "study", "plan", "tiny", "--json"],
-        cwd=project.directory,
-        env=cluster.environment
-        | {"PYTHONPATH": f"{project.directory}:{project.directory / 'workflow'}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = project.study("plan", "tiny", "--json", environment=cluster.environment)
     assert result.returncode == 0, result.stderr
     requests: list[str] = json.loads(result.stdout)["requests"]
     return requests

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,12 +50,14 @@ class Project:
         counts = {rule: int(count) for rule, count in (line.split() for line in lines if line)}
         return {rule: n for rule, n in counts.items() if rule not in ("all", "total")}
 
-    def study(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def study(
+        self, *arguments: str, environment: Mapping[str, str] = os.environ
+    ) -> "subprocess.CompletedProcess[str]":
         """`study ARGUMENTS`, as a user types it."""
         return subprocess.run(
             [sys.executable, "-m", "study", *arguments],
             cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": f"{self.directory}:{self.directory / 'workflow'}"},
+            env={**environment, "PYTHONPATH": f"{self.directory}:{self.directory / 'workflow'}"},
             capture_output=True,
             text=True,
             check=False,

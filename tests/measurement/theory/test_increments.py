@@ -2,26 +2,10 @@
 
 import pytest
 import torch
-from examples import tiny_model
+from examples import example_model, random_images, tiny_model
 from torch import Tensor
 
 from model.measurement.theory.increments import increment_rows, increments, initial_norms
-from model.network.hvae import HVAE
-
-
-def example_model(**differences: object) -> HVAE:
-    """A model whose every branch has an effect, unlike a freshly initialised one."""
-    model = tiny_model(**differences)
-    random = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
-    return model
-
-
-def binary(count: int) -> Tensor:
-    random = torch.Generator().manual_seed(2)
-    return torch.randint(0, 2, (count, 1, 8, 8), dtype=torch.uint8, generator=random)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +23,7 @@ def binary(count: int) -> Tensor:
 def test_blocks_that_carry_the_state_on_are_two_euler_steps(
     options: dict[str, object], are_euler_steps: bool, is_sum: bool
 ) -> None:
-    rows = list(increment_rows(example_model(**options), binary(60), seed=0))
+    rows = list(increment_rows(example_model(**options), random_images(60), seed=0))
     assert [row["block"] for row in rows] == list(range(len(rows)))
     assert (max(row["euler_error"] for row in rows) < 1e-5) == are_euler_steps
     for row in rows:
@@ -52,7 +36,7 @@ def test_blocks_that_carry_the_state_on_are_two_euler_steps(
 
 
 def test_increments_are_those_of_the_blocks_outputs_and_the_noise_that_of_the_latent() -> None:
-    model, images = example_model(), binary(3)
+    model, images = example_model(), random_images(3)
     noise = model.draw_noise([torch.Generator().manual_seed(3)] * 3)
     found = increments(model, images, noise)
     passed: list[tuple[Tensor, Tensor]] = []
@@ -81,7 +65,7 @@ def test_increments_are_those_of_the_blocks_outputs_and_the_noise_that_of_the_la
 
 
 def test_noise_without_any_is_0_and_the_drift_is_all() -> None:
-    model, images = example_model(), binary(3)
+    model, images = example_model(), random_images(3)
     noise = [torch.zeros_like(eps) for eps in model.draw_noise([torch.Generator()] * 3)]
     for one in increments(model, images, noise):
         assert float(one.noise.max()) == 0
@@ -98,5 +82,5 @@ def test_initial_norms_are_those_of_the_learnt_states() -> None:
         8: 0.0,
     }
     assert set(initial_norms(tiny_model(no_bias_above=0)).values()) == {0.0}
-    rows = increment_rows(model, binary(3), seed=0)
+    rows = increment_rows(model, random_images(3), seed=0)
     assert [row["initial_norm"] > 0 for row in rows] == [True, True, True, False, False]

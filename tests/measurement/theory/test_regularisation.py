@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from examples import tiny_config, tiny_model, tiny_run
+from examples import example_model, random_images, tiny_config, tiny_run
 from scipy.linalg import sqrtm
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -37,21 +37,6 @@ from model.network.pooling import embed, pool
 
 def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def example_model(**differences: object) -> HVAE:
-    """A model whose every branch has an effect, unlike a freshly initialised one."""
-    model = tiny_model(**differences)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return model
-
-
-def binary(count: int) -> Tensor:
-    generator = torch.Generator().manual_seed(2)
-    return torch.randint(0, 2, (count, 1, 8, 8), dtype=torch.uint8, generator=generator)
 
 
 def assigned(first: Tensor, second: Tensor) -> float:
@@ -135,7 +120,7 @@ def test_the_largest_slope_of_gelu() -> None:
 
 
 def test_a_jacobians_norm_is_its_largest_singular_value() -> None:
-    model, images = example_model().double(), normalised(binary(3), tiny_config())
+    model, images = example_model().double(), normalised(random_images(3), tiny_config())
 
     def function(x: Tensor) -> Tensor:
         return next(before_pooling(model.bottom_up, model.config, x))
@@ -163,7 +148,7 @@ OPTIONS: list[dict[str, object]] = [
 def test_lipschitz_constants_are_bracketed(options: dict[str, object]) -> None:
     """Differences of images, which neither bound is made of, lie below the upper one."""
     model = example_model(**options)
-    config, x = model.config, normalised(binary(12), model.config).float()
+    config, x = model.config, normalised(random_images(12), model.config).float()
     lower = lipschitz_lower(model.bottom_up, config, x)
     upper = lipschitz_upper(model.bottom_up, config)
     with torch.no_grad():
@@ -196,7 +181,7 @@ def test_fourier_features_of_values_enter_the_constants() -> None:
 
 
 def test_activations_are_those_before_the_pooling() -> None:
-    model, images = example_model(), binary(3)
+    model, images = example_model(), random_images(3)
     pooled: list[Tensor] = []
     blocks = [b for b in model.bottom_up.applied_blocks if b.down is not None]
     hooks = [b.register_forward_hook(lambda _b, _i, out: pooled.append(out)) for b in blocks]
@@ -269,7 +254,7 @@ def test_a_scaled_state_changes_no_verdict(factor: float) -> None:
 
 
 def test_a_scaled_first_layer_of_a_model_scales_detail_and_constant() -> None:
-    model, x = example_model(encoder="8d2,4x1,4d4,1x1"), normalised(binary(8), tiny_config())
+    model, x = example_model(encoder="8d2,4x1,4d4,1x1"), normalised(random_images(8), tiny_config())
     for parameter in model.bottom_up.blocks[0].residual.parameters():
         parameter.data.zero_()  # linear up to the first pooling
     model.bottom_up.in_conv.bias.data.zero_()
@@ -293,7 +278,7 @@ def test_shuffled_skips_change_the_pairs_and_not_the_distance(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The law of reconstructions is the same when each is of another image."""
-    model, images = example_model(), binary(30)
+    model, images = example_model(), random_images(30)
     whole = regularisation_rows(model, images, seed=0)[0]
 
     def shuffled(*arguments: object) -> Tensor:
@@ -307,7 +292,7 @@ def test_shuffled_skips_change_the_pairs_and_not_the_distance(
 
 
 def test_latents_are_the_posteriors_up_to_a_resolution_and_the_priors_means_above() -> None:
-    model, images = example_model(), binary(3)
+    model, images = example_model(), random_images(3)
     noise = model.draw_noise([torch.Generator().manual_seed(3)] * 3)
     seen = model.encode(images)
 
@@ -346,6 +331,6 @@ def test_rows_of_a_model(data_dir: Path) -> None:
 
 def test_pixels_that_are_not_scored_have_no_part() -> None:
     config = tiny_config(likelihood_size=4)
-    x = normalised(binary(5), config)
+    x = normalised(random_images(5), config)
     assert bool((x[..., :2, :] == -1).all())
-    assert torch.equal(x[..., 2:6, 2:6], 2 * binary(5)[..., 2:6, 2:6].double() - 1)
+    assert torch.equal(x[..., 2:6, 2:6], 2 * random_images(5)[..., 2:6, 2:6].double() - 1)
