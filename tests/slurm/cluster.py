@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Self, TypeVar
 
 import psutil
-from configuration import USER, ClusterOptions, free_ports, write_configuration
+from configuration import USER, ClusterOptions, claim_ports, write_configuration
 
 T = TypeVar("T")
 
@@ -80,6 +80,11 @@ def new_directory() -> Path:
     return Path(tempfile.mkdtemp(prefix="slurm-", dir=memory))
 
 
+def _send(process: psutil.Process, number: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
 class SlurmCluster:
     """A cluster that lives in `directory` and deletes it at the end; a context manager.
 
@@ -89,7 +94,7 @@ class SlurmCluster:
     def __init__(self, directory: Path, options: ClusterOptions) -> None:
         self.directory = directory
         self.options = options
-        self.ports = free_ports(2 + options.num_nodes)
+        self.ports, self._claims = claim_ports(2 + options.num_nodes)
         # With its port, a node's name is unique on this machine, and so is its cgroup.
         self.nodes = [f"n{port}" for port in self.ports[2:]]
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
@@ -199,6 +204,8 @@ class SlurmCluster:
         if self._cleaner is not None:
             self._cleaner.communicate()
             self._cleaner = None
+        for claim in self._claims:
+            claim.close()
 
     def start_controller(self) -> None:
         """Start slurmctld; it remembers the jobs that it knew when it stopped."""
@@ -227,7 +234,20 @@ class SlurmCluster:
 
         SLURM notices after 20 to 35 s; `scontrol update State=DOWN` tells it.
         """
-        self._daemons.pop(node).communicate()
+        daemon = self._daemons.pop(node)
+        # All are stopped before one dies: none may see another one's end and react to it.
+        stopped: dict[int, psutil.Process] = {}
+        while new := [
+            process
+            for process in psutil.Process(daemon.pid).children(recursive=True)
+            if process.pid not in stopped
+        ]:
+            for process in new:
+                stopped[process.pid] = process
+                _send(process, signal.SIGSTOP)
+        for process in reversed(stopped.values()):
+            _send(process, signal.SIGKILL)
+        daemon.communicate()
 
     def freeze_node(self, node: str, *, with_jobs: bool) -> None:
         """Stop a node's slurmd, or all processes there, as a machine that hangs does.
@@ -244,8 +264,7 @@ class SlurmCluster:
         daemon = psutil.Process(self._daemons[node].pid)
         slurmd = next(child for child in daemon.children() if child.name() == "slurmd")
         for process in daemon.children(recursive=True) if with_jobs else [slurmd]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
+            _send(process, number)
 
     # --- Daemons ------------------------------------------------------------------------------
 

@@ -91,22 +91,35 @@ def write_configuration(
         file.chmod(modes.get(name, 0o644))
 
 
-def free_ports(count: int) -> list[int]:
-    """Consecutive ports that nothing listens on, below those that the kernel gives to clients."""
+def claim_ports(count: int) -> tuple[list[int], list[socket.socket]]:
+    """Consecutive ports that nothing listens on, below those that the kernel gives to clients.
+
+    No other cluster on this machine chooses them until the sockets beside them are closed.
+    """
     for first in random.SystemRandom().sample(range(10_000, 30_000), 100):
         ports = list(range(first, first + count))
-        if all(_is_free(port) for port in ports):
-            return ports
+        claims: list[socket.socket] = []
+        try:
+            for port in ports:
+                claims.append(_claim(port))
+        except OSError:
+            for claim in claims:
+                claim.close()
+        else:
+            return ports, claims
     raise OSError(f"no {count} consecutive free ports between 10000 and 30000")
 
 
-def _is_free(port: int) -> bool:
+def _claim(port: int) -> socket.socket:
     with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+        probe.bind(("127.0.0.1", port))
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0multires-hvae test cluster: port {port}")  # gone with this process
+    except OSError:
+        claim.close()
+        raise
+    return claim
 
 
 def slurm_conf(directory: Path, options: ClusterOptions, ports: list[int], nodes: list[str]) -> str:

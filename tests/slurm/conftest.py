@@ -36,9 +36,19 @@ def slurm_cluster(slurm_packages: None) -> Iterator[SlurmCluster]:
 
 @pytest.fixture
 def start_cluster(slurm_packages: None) -> Iterator[Callable[[ClusterOptions], SlurmCluster]]:
-    """Starts clusters with other options; they stop after the test."""
+    """Starts clusters with other options; they stop after the test.
+
+    pytest shows what their controllers logged where a test fails.
+    """
     with ExitStack() as clusters:
-        yield lambda options: clusters.enter_context(SlurmCluster(new_directory(), options))
+
+        def start(options: ClusterOptions) -> SlurmCluster:
+            cluster = clusters.enter_context(SlurmCluster(new_directory(), options))
+            log = cluster.directory / "log/slurmctld.log"
+            clusters.callback(lambda: print(*log.read_text().splitlines()[-80:], sep="\n"))
+            return cluster
+
+        yield start
 
 
 @pytest.fixture(params=["linuxproc", "cgroup"])

@@ -74,10 +74,9 @@ class Head:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None:
-            print(self.output)
         if self.process.poll() is None:
             self.kill()
+        print(self.output)  # pytest shows it where the test fails, in this block or after it
 
     @property
     def output(self) -> str:
