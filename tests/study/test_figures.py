@@ -1,9 +1,10 @@
 """The figure of an ablation, by what its artists hold: means, error bars, labels, no overlaps."""
 
-from itertools import pairwise
-from math import pi, radians, sin, sqrt, tan
+from itertools import combinations, pairwise
+from math import pi, sqrt, tan
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,21 +85,24 @@ def long_names(tmp_path: Path) -> Path:
 
 
 def tick_labels_overlap(figure: Figure, ax: Axes) -> bool:
-    """Whether the names of two neighbouring variants touch, by the boxes that are drawn."""
+    """Whether two neighbouring labels of an axis touch, by the boxes that are drawn."""
     figure.draw_without_rendering()
-    labels = ax.get_xticklabels()
-    boxes = [label.get_window_extent() for label in labels]
-    if labels[0].get_rotation() == 0:
-        return any(left.x1 >= right.x0 for left, right in pairwise(boxes))
-    # Tilted: parallel lines of text, so far from each other as their anchors are across them.
-    tilt = radians(labels[0].get_rotation())
-    height = labels[0].get_fontsize() * figure.dpi / 72 * 1.2
-    return any((right.x1 - left.x1) * sin(tilt) < height for left, right in pairwise(boxes))
+    across = [label.get_window_extent() for label in ax.get_xticklabels()]
+    down = [label.get_window_extent() for label in ax.get_yticklabels()]
+    down.sort(key=lambda box: box.y0)
+    return any(left.x1 >= right.x0 for left, right in pairwise(across)) or any(
+        lower.y1 >= upper.y0 for lower, upper in pairwise(down)
+    )
 
 
 def marks(ax: Axes, name: str) -> list[float]:
-    """The x of all marks of one kind in a panel."""
-    return [x for line in ax.lines if line.get_gid() == name for x in line.get_xdata()]
+    """The line, from the top, of all marks of one kind in a panel of test NLLs."""
+    return [round(y) for line in ax.lines if line.get_gid() == name for y in line.get_ydata()]
+
+
+def text_below(figure: Figure) -> str:
+    """The note, as one line."""
+    return " ".join(figure.legends[0].get_title().get_text().split())
 
 
 def error_bars(ax: Axes) -> list[ErrorbarContainer]:
@@ -109,7 +113,7 @@ def test_means_and_error_bars_are_those_of_the_seeds(two_datasets: Path) -> None
     figure = draw_study(two_datasets)
     runs = pd.read_parquet(two_datasets / "tables" / "runs.parquet")
     digits = figure.axes[0]
-    assert digits.get_title() == "digits"
+    assert digits.get_title(loc="left") == "digits"
     bars = error_bars(digits)
     assert len(bars) == 5
     variants = ["vdvae", "r2", "r5", "normalised", "x2"]
@@ -119,11 +123,11 @@ def test_means_and_error_bars_are_those_of_the_seeds(two_datasets: Path) -> None
         error = np.sqrt(((nll - nll.mean()) ** 2).sum() / (len(nll) - 1) / len(nll))
         # Student's t: one and two degrees of freedom have quantiles in closed form.
         error *= tan(0.475 * pi) if len(nll) == 2 else 0.95 * sqrt(2 / (1 - 0.95**2))
-        ((_, low), (_, high)) = bar.lines[2][0].get_segments()[0]
+        ((low, _), (high, _)) = bar.lines[2][0].get_segments()[0]
         assert (low, high) == pytest.approx((nll.mean() - error, nll.mean() + error))
     baseline = runs.query("dataset == 'digits' and variant == 'vdvae'")["nll_nats"].mean()
     dashed = [line for line in digits.lines if line.get_linestyle() == "--"]
-    assert [line.get_ydata()[0] for line in dashed] == [pytest.approx(baseline)]
+    assert [line.get_xdata()[0] for line in dashed] == [pytest.approx(baseline)]
     assert len(marks(digits, "seeds")) == 5 * 3 - 1
 
 
@@ -132,32 +136,70 @@ def test_one_seed_has_no_error_bars(tmp_path: Path) -> None:
     figure = draw_study(tmp_path)
     assert not error_bars(figure.axes[0])
     assert len(marks(figure.axes[0], "seeds")) == 2
-    assert "n = 1" in figure.legends[0].get_title().get_text()
+    assert "n = 1" in text_below(figure)
 
 
 def test_labels_hold_units(two_datasets: Path) -> None:
-    labels = [ax.get_ylabel() for ax in draw_study(two_datasets).axes]
-    assert labels == [
-        "test NLL\n(nats per image)",
-        "test NLL\n(bits per dimension)",
-        "validation NLL\n(nats per image)",
-        "validation NLL\n(bits per dimension)",
-    ]
+    digits, digits_curves, patches, patches_curves = draw_study(two_datasets).axes
+    assert digits.get_xlabel() == "test NLL (nats per image)\nlower is better"
+    assert digits_curves.get_ylabel() == "validation NLL\n(nats per image)"
+    assert patches.get_xlabel() == "test NLL (bits per dimension)\nlower is better"
+    assert patches_curves.get_ylabel() == "validation NLL\n(bits per dimension)"
+
+
+def test_the_title_names_ablation_and_study(two_datasets: Path) -> None:
+    ablation = Ablation.load(two_datasets / "ablations" / "sharing.yaml")
+    title = draw_study(two_datasets).get_suptitle()
+    assert title == f"{ablation.title}: study {ablation.study}"
 
 
 def test_diverged_runs_are_marked(two_datasets: Path) -> None:
     figure = draw_study(two_datasets)
     assert marks(figure.axes[0], "diverged") == [3]
-    note = " ".join(figure.legends[0].get_title().get_text().split())
+    note = text_below(figure)
     assert "×: diverged" in note
     assert "mean and 95 % interval" in note
     assert "n = 2 to 3" in note
 
 
+def legend_of(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_what_the_legend_names_is_drawn_or_said_to_be_elsewhere(tmp_path: Path) -> None:
+    nll = {"x1": 80.0, "x2": 79.0, "x3": 79.5, "normalised": 300.0, "lost": 80.0}
+    write_study(tmp_path, {"digits": nll}, seeds=2, lost=2)
+    figure = draw_study(tmp_path)
+    names = [
+        "x1",
+        "x2",
+        "x3",
+        "normalised (outside the axis)",
+        "lost (diverged, outside the axis)",
+    ]
+    assert legend_of(figure) == names
+    assert marks(figure.axes[0], "above") == [3]
+    assert "▶: mean outside the axis" in text_below(figure)
+
+
+def test_a_curve_that_the_axis_cuts_is_named(tmp_path: Path) -> None:
+    write_study(tmp_path, {"digits": {"x1": 80.0, "x2": 79.0}}, seeds=2)
+    history = pd.read_parquet(tmp_path / "tables" / "history.parquet")
+    assert "Cut by the axis" not in text_below(draw_study(tmp_path, history=history))
+    assert "The first iterations lie above the axis." in text_below(draw_study(tmp_path))
+    runs = pd.read_parquet(tmp_path / "tables" / "runs.parquet")
+    is_x2 = runs["variant"] == "x2"
+    runs.loc[is_x2, "status"] = "diverged"
+    is_late = (history["variant"] == "x2") & (history["step"] == 1500)
+    history.loc[is_late, "nll_nats"] += 500
+    note = text_below(draw_study(tmp_path, runs=runs, history=history))
+    assert "Cut by the axis: x2." in note
+
+
 def test_variant_far_above_leaves_the_others_readable(two_datasets: Path) -> None:
     figure = draw_study(two_datasets)
-    patches = figure.axes[1]
-    assert patches.get_ylim()[1] < 5
+    patches = figure.axes[2]
+    assert patches.get_xlim()[1] < 5
     assert marks(patches, "above") == [3]
     assert [float(text.get_text()) for text in patches.texts] == [pytest.approx(7, abs=0.1)]
     runs = pd.read_parquet(two_datasets / "tables" / "runs.parquet")
@@ -185,38 +227,46 @@ def test_curves_are_the_validation_nll_of_the_seeds(two_datasets: Path) -> None:
     assert figure.axes[3].get_xlabel() == "iteration"
 
 
-@pytest.mark.parametrize("study", ["two_datasets", "long_names"])
-def test_tick_labels_do_not_overlap(study: str, request: pytest.FixtureRequest) -> None:
+@pytest.fixture
+def forty_variants(tmp_path: Path) -> Path:
+    write_study(tmp_path, {"digits": {f"variant-{i}": 80 - 0.1 * i for i in range(40)}}, seeds=2)
+    return tmp_path
+
+
+@pytest.mark.parametrize("study", ["two_datasets", "long_names", "forty_variants"])
+def test_no_text_overlaps_leaves_the_figure_or_enters_another_panel(
+    study: str, request: pytest.FixtureRequest
+) -> None:
     figure = draw_study(request.getfixturevalue(study))
+    assert figure.get_figwidth() == 7  # as wide as the text of a page
     for ax in figure.axes:
         assert not tick_labels_overlap(figure, ax)
-    assert figure.get_figwidth() <= 7
-
-
-def test_no_text_leaves_the_figure_or_enters_another_panel(long_names: Path) -> None:
-    figure = draw_study(long_names)
-    figure.draw_without_rendering()
+        assert {label.get_rotation() for label in ax.get_xticklabels()} == {0}
     boxes = [ax.get_tightbbox() for ax in figure.axes] + [figure.legends[0].get_window_extent()]
     for box in boxes:
         assert box.x0 >= -1
         assert box.y0 >= -1
         assert box.x1 <= figure.bbox.x1 + 1
         assert box.y1 <= figure.bbox.y1 + 1
-    for upper, lower in pairwise(boxes):  # one dataset: panels and legend below each other
-        assert upper.y0 >= lower.y1 - 1
+    for box, other in combinations(boxes, 2):
+        assert min(box.x1, other.x1) - max(box.x0, other.x0) < 1 or (
+            min(box.y1, other.y1) - max(box.y0, other.y0) < 1
+        )
 
 
-def test_tick_labels_say_the_number_of_parameters(tmp_path: Path) -> None:
+def test_labels_say_the_number_of_parameters(tmp_path: Path) -> None:
     write_study(tmp_path, {"digits": {"vdvae": 80.0, "r5": 79.0}}, seeds=2)
-    labels = [label.get_text() for label in draw_study(tmp_path).axes[0].get_xticklabels()]
-    assert labels == ["vdvae\n107k", "r5\n960k"]
+    figure = draw_study(tmp_path)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["vdvae (107k)", "r5 (960k)"]
+    assert "In brackets: parameters." in text_below(figure)
 
 
 def test_all_runs_diverged(tmp_path: Path) -> None:
     write_study(tmp_path, {"digits": {"vdvae": 80.0}}, seeds=2, vdvae=2)
     figure = draw_study(tmp_path)
     assert marks(figure.axes[0], "diverged") == [0, 0]
-    assert "No run finished" in figure.legends[0].get_title().get_text()
+    assert "No run finished" in text_below(figure)
 
 
 def test_single_validation_is_visible(tmp_path: Path) -> None:
@@ -241,7 +291,9 @@ def test_files_are_the_same_bytes_again(two_datasets: Path) -> None:
     assert sorted(before) == ["sharing.pdf", "sharing.png", "sharing.svg"]
     assert b"CreationDate" not in before["sharing.pdf"]
     assert b"<dc:date>" not in before["sharing.svg"]
-    assert write_output(two_datasets) == 0
+    # A matplotlibrc of the user's own changes nothing.
+    with mpl.rc_context({"font.size": 20, "axes.grid": True, "lines.linewidth": 5}):
+        assert write_output(two_datasets) == 0
     assert {path.name: path.read_bytes() for path in figures.iterdir()} == before
 
 

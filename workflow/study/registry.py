@@ -92,7 +92,7 @@ ABLATION_OUTPUTS = {
         figure="study.figures.scaling",
         tables=("runs",),
         suffix="-scaling",
-        ablations=("blocks-and-repeats", "latents"),
+        ablations=("blocks-and-repeats", "depth", "latents"),
     ),
     "cost": AblationOutput(
         table="study.tables.cost",

@@ -22,7 +22,7 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     """A row of panels per dataset and baseline: norms bottom-up and top-down, backward error."""
     runs = baselines(ablations)
     shown = [results.probed_run("block_norms", dataset, variant) for dataset, variant in runs]
-    figure = Figure(figsize=(MAX_WIDTH, 2.2 * len(runs) + 0.8), layout="constrained")
+    figure = Figure(figsize=(MAX_WIDTH, 2.2 * len(runs) + 0.1), layout="constrained")
     rows = figure.subplots(len(runs), 3, squeeze=False)
     for panels, of_run, (dataset, variant) in zip(rows, shown, runs, strict=True):
         down = of_run[of_run["tower"] == "top-down"]
@@ -37,7 +37,8 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     titles = ("bottom-up state", "top-down state", "first top-down step")
     for ax, title in zip(rows[0], titles, strict=True):
         ax.set_title(title, pad=14)  # above the resolutions
-    return finish(figure, _note(shown))
+    title = f"Norm of the state, block by block: study {ablations[0].study}"
+    return finish(figure, title, _note(shown))
 
 
 def _draw_norm(ax: Axes, blocks: pd.DataFrame) -> None:

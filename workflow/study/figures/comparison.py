@@ -1,9 +1,6 @@
-"""The figure of one ablation: test NLL of each variant, and validation learning curves below."""
+"""The figure of one ablation: per dataset the test NLL of each variant, and its learning curves."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from math import ceil
 
 import matplotlib as mpl
 import numpy as np
@@ -15,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from model.table import ResultError
 from study.comparing.selection import finished, is_diverged, select
-from study.figures.style import FONT_SIZE, MAX_WIDTH, compact, finish, in_style
+from study.figures.style import MAX_WIDTH, compact, finish, in_style
 from study.figures.variant_style import BASELINE_COLOUR, VariantStyle, variant_styles
 from study.planning.ablation import Ablation
 from study.results import StudyResults
@@ -23,41 +20,32 @@ from study.tables.comparison import rows
 from study.tables.identity import NAMES
 from study.unit import UNIT_LABEL, column_in_unit, in_unit
 
+VARIANT = 0.24  # inches, height of a variant's line
+PANEL = 1.9  # inches, the least height of a panel
+_LATE = 0.3  # of a training: what comes before may be cut from its curve
+
 
 @in_style
 def draw(ablation: Ablation, results: StudyResults) -> Figure:
-    """Per dataset the test NLL by variant, and below it the validation learning curves."""
+    """A row per dataset: the test NLL by variant, and beside it the validation learning curves."""
     runs, history = results.tables["runs"], results.tables["history"]
     table = rows(ablation, results)
     table = table[table["origin"] == "trained"]
     styles = variant_styles(ablation)
-    datasets = list(ablation.variants)
-    num_columns = min(len(datasets), 2)
-    num_bands = ceil(len(datasets) / num_columns)  # a band: a row of NLLs and a row of curves
-    width = _width(ablation)
-    figure = Figure(figsize=(width, 4.7 * num_bands + 0.9), layout="constrained")
-    axes = figure.subplots(2 * num_bands, num_columns, squeeze=False)
-    all_limits = {dataset: nll_limits(ablation, runs, dataset) for dataset in datasets}
-    for index, dataset in enumerate(datasets):
-        band, column = divmod(index, num_columns)
+    heights = [max(PANEL, VARIANT * len(names)) for names in ablation.variants.values()]
+    height = sum(heights) + 0.75 * len(heights)  # of axes and titles
+    figure = Figure(figsize=(MAX_WIDTH, height), layout="constrained")
+    panels = figure.subplots(len(heights), 2, squeeze=False, height_ratios=heights)
+    all_limits = {d: nll_limits(ablation, runs, d) for d in ablation.variants}
+    shown: list[Curves] = []
+    for (left, right), (dataset, limits) in zip(panels, all_limits.items(), strict=True):
         of_dataset = table[table["dataset"] == dataset]
-        limits = all_limits[dataset]
-        crowded = (width / num_columns - 0.9) / len(of_dataset) < 0.45  # inches per variant
-        _draw_nll(axes[2 * band, column], of_dataset, runs, styles, limits, crowded)
+        _draw_nll(left, of_dataset, runs, styles, limits)
         curves = validation_nll(ablation, runs, history, dataset)
-        _draw_curves(axes[2 * band + 1, column], of_dataset, curves, styles, limits)
-    for index in range(len(datasets), num_columns * num_bands):
-        band, column = divmod(index, num_columns)
-        axes[2 * band, column].remove()
-        axes[2 * band + 1, column].remove()
-    nll_panels: list[Axes] = [ax for row in axes[::2] for ax in row][: len(datasets)]
-    _tilt_overlapping_labels(figure, nll_panels, num_bands)
-    has_above = any(limits.above for limits in all_limits.values())
-    handles = [
-        Line2D([], [], color=style.colour, linestyle=style.line, linewidth=1.6, label=variant)
-        for variant, style in styles.items()
-    ]
-    return finish(figure, _note(table, has_above), handles)
+        shown.append(_draw_curves(right, of_dataset, curves, styles, limits))
+    note = _note(table, any(limits.above for limits in all_limits.values()), shown)
+    title = f"{ablation.title}: study {ablation.study}"
+    return finish(figure, title, note, _legend(table, styles, shown))
 
 
 def validation_nll(
@@ -119,58 +107,47 @@ def nll_limits(ablation: Ablation, runs: pd.DataFrame, dataset: str) -> Limits:
     )
 
 
-def _width(ablation: Ablation) -> float:
-    """7 inches for two panels beside each other; one panel is as wide as its variants need."""
-    if len(ablation.variants) > 1:
-        return MAX_WIDTH
-    (variants,) = ablation.variants.values()
-    return min(max(3.4, 0.55 * len(variants) + 1.0), MAX_WIDTH)
-
-
 def _draw_nll(
     ax: Axes,
     variants: pd.DataFrame,
     runs: pd.DataFrame,
     styles: dict[str, VariantStyle],
     limits: Limits,
-    crowded: bool,
 ) -> None:
-    """Dots for seeds, mean and error bar per variant; marks at the top for what is off the axis."""
+    """A line per variant: dots for seeds, mean and interval; marks at the right for what is off."""
     records = variants.to_dict("records")
-    top = ax.get_xaxis_transform()  # x in data, y in fractions of the axes
-    for x, row in enumerate(records):
+    right = ax.get_yaxis_transform()  # y in data, x in fractions of the axes
+    for y, row in enumerate(records):
         colour = styles[row["variant"]].colour
         of_variant = select(runs, row["study"], row["dataset"], row["variant"])
         diverged = is_diverged(of_variant)
         seeds = column_in_unit(finished(of_variant), "nll").to_numpy()
         is_above = row["variant"] in limits.above
+        shift = 0.14 if len(seeds) > 1 else 0.0
         ax.plot(
-            np.full(diverged.sum(), x - (0.3 if is_above else 0.0)),
-            0.96 - 0.06 * np.arange(diverged.sum()),  # one below the other
+            0.98 - (0.3 if is_above else 0.0) - 0.04 * np.arange(diverged.sum()),
+            np.full(diverged.sum(), y),
             "x",
             color=colour,
             markersize=5,
-            transform=top,
+            transform=right,
             gid="diverged",
         )
         if is_above:
-            ax.plot([x], [0.96], "^", color=colour, markersize=5, transform=top, gid="above")
+            ax.plot([0.98], [y], ">", color=colour, markersize=5, transform=right, gid="above")
             ax.text(
-                x,
-                0.91,
+                0.95,
+                y,
                 f"{row['nll_mean']:#.4g}",
                 color=colour,
-                rotation=90 if crowded else 0,
-                ha="center",
-                va="top",
-                transform=top,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                ha="right",
+                va="center_baseline",
+                transform=right,
             )
         elif len(seeds):
-            shift = 0.12 if len(seeds) > 1 else 0.0
             ax.plot(
-                np.full(len(seeds), x - shift),
                 seeds,
+                np.full(len(seeds), y + shift),
                 "o",
                 color=colour,
                 alpha=0.5 if len(seeds) > 1 else 1.0,
@@ -180,32 +157,42 @@ def _draw_nll(
             )
             if len(seeds) > 1:
                 ax.errorbar(
-                    x + shift,
                     row["nll_mean"],
-                    yerr=row["nll_interval_95"],
-                    fmt="_",
+                    y - shift,
+                    xerr=row["nll_interval_95"],
+                    fmt="|",
                     color=colour,
-                    markersize=9,
+                    markersize=8,
                     markeredgewidth=1.6,
                     capsize=2.5,
                     elinewidth=1.2,
                 )
     baseline = records[0]
     if np.isfinite(baseline["nll_mean"]) and baseline["variant"] not in limits.above:
-        ax.axhline(
+        ax.axvline(
             baseline["nll_mean"], color=BASELINE_COLOUR, linewidth=0.8, linestyle="--", zorder=0
         )
-    ax.set_ylim(limits.low, limits.high)
+    ax.set_xlim(limits.low, limits.high)
+    ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(nbins=5))
     if (variants["num_seeds"] == 0).all():
-        ax.set_yticks([])
-    ax.set_title(records[0]["dataset"])
-    ax.set_ylabel(f"test NLL\n({UNIT_LABEL[records[0]['unit']]})")
-    ax.set_xlim(-0.6, len(records) - 0.4)
-    ax.set_xticks(
+        ax.set_xticks([])
+    ax.set_title(records[0]["dataset"], loc="left")
+    ax.set_xlabel(f"test NLL ({UNIT_LABEL[records[0]['unit']]})\nlower is better")
+    ax.set_ylim(len(records) - 0.5, -0.5)  # the baseline on top
+    ax.set_yticks(
         range(len(records)),
-        [f"{row['variant']}\n{compact(row['num_parameters'])}" for row in records],
+        [f"{row['variant']} ({compact(row['num_parameters'])})" for row in records],
     )
     sns.despine(ax=ax)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Which variants' curves a panel shows, and which it cuts after the first iterations."""
+
+    shown: frozenset[str]
+    cut: frozenset[str]
+    start_above: bool
 
 
 def _draw_curves(
@@ -214,7 +201,7 @@ def _draw_curves(
     curves: pd.DataFrame,
     styles: dict[str, VariantStyle],
     limits: Limits,
-) -> None:
+) -> Curves:
     """Mean over seeds and their range; a diverged run on its own, up to where it ended."""
     high = _curves_top(curves, limits)
     finite = curves[np.isfinite(curves["nll"])]
@@ -243,24 +230,32 @@ def _draw_curves(
             ax.plot(
                 [last["step"]], [min(last["nll"], high)], "x", color=style.colour, clip_on=False
             )
-    shown = finite.loc[finite["nll"] <= high, "nll"]
-    if len(shown):
-        ax.set_ylim(float(shown.min()) - 0.05 * (high - float(shown.min())), high)
+    visible = finite[finite["nll"] <= high]
+    if len(visible):
+        low = float(visible["nll"].min())
+        ax.set_ylim(low - 0.05 * (high - low), high)
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(nbins=5, integer=True))
     ax.xaxis.set_major_formatter(compact)
     ax.set_xlim(left=0)
     ax.set_xlabel("iteration")
     ax.set_ylabel(f"validation NLL\n({UNIT_LABEL[variants['unit'].iloc[0]]})")
     sns.despine(ax=ax)
+    above = finite[finite["nll"] > high]
+    late = above[above["step"] >= _LATE * finite["step"].max()]
+    return Curves(
+        shown=frozenset(visible["variant"]),
+        cut=frozenset(late["variant"]) & frozenset(visible["variant"]),
+        start_above=len(above) > len(late),
+    )
 
 
 def _curves_top(curves: pd.DataFrame, limits: Limits) -> float:
-    """The largest NLL after 30 % of the training of the runs that the upper panel shows.
+    """The largest NLL after 30 % of the training of the runs that the panel of test NLLs shows.
 
     The first iterations fall so steeply that nothing else would be seen.
     """
     late = curves[
-        (curves["step"] >= 0.3 * curves["step"].max())
+        (curves["step"] >= _LATE * curves["step"].max())
         & ~curves["is_diverged"]
         & ~curves["variant"].isin(limits.above)
         & np.isfinite(curves["nll"])
@@ -273,7 +268,27 @@ def _curves_top(curves: pd.DataFrame, limits: Limits) -> float:
     return high + 0.05 * ((high - low) or abs(high) or 1.0)
 
 
-def _note(table: pd.DataFrame, has_above: bool) -> str:
+def _legend(
+    table: pd.DataFrame, styles: dict[str, VariantStyle], shown: list[Curves]
+) -> list[Line2D]:
+    """An entry per variant; one whose curve is nowhere says why."""
+    drawn = frozenset[str]().union(*(curves.shown for curves in shown))
+    runs = table.groupby("variant", sort=False)[["num_seeds", "num_diverged"]].sum()
+    handles = []
+    for variant, style in styles.items():
+        why = []
+        if not runs.loc[variant, "num_seeds"]:
+            why.append("diverged" if runs.loc[variant, "num_diverged"] else "not finished")
+        if variant not in drawn and runs.loc[variant].any():
+            why.append("outside the axis")
+        label = f"{variant} ({', '.join(why)})" if why else variant
+        handles.append(
+            Line2D([], [], color=style.colour, linestyle=style.line, linewidth=1.6, label=label)
+        )
+    return handles
+
+
+def _note(table: pd.DataFrame, has_above: bool, shown: list[Curves]) -> str:
     """What the marks mean, and how many seeds they stand for."""
     seeds = table.loc[table["num_seeds"] > 0, "num_seeds"]
     few, many = (int(seeds.min()), int(seeds.max())) if len(seeds) else (0, 0)
@@ -289,31 +304,17 @@ def _note(table: pd.DataFrame, has_above: bool) -> str:
         sentences += ["Dots: one seed (n = 1), no error bars.", "Curves: EMA weights."]
     else:
         sentences += ["No run finished.", "Curves: EMA weights."]
+    if any(curves.start_above for curves in shown):
+        sentences.append("The first iterations lie above the axis.")
+    if cut := frozenset[str]().union(*(curves.cut for curves in shown)):
+        names = [variant for variant in dict.fromkeys(table["variant"]) if variant in cut]
+        sentences.append(f"Cut by the axis: {', '.join(names)}.")
     drawn = table[(table["variant"] == table["baseline"]) & (table["num_seeds"] > 0)]
     if len(drawn):
         sentences.append(f"Dashed: mean of {' / '.join(dict.fromkeys(drawn['baseline']))}.")
+    sentences.append("In brackets: parameters.")
     if (table["num_diverged"] > 0).any():
         sentences.append("×: diverged.")
     if has_above:
-        sentences.append("▲: mean above the axis.")
+        sentences.append("▶: mean outside the axis.")
     return " ".join(sentences)
-
-
-def _tilt_overlapping_labels(figure: Figure, axes: Sequence[Axes], num_bands: int) -> None:
-    """Turn the variants' names by 45 degrees in all panels if they overlap in one."""
-    figure.draw_without_rendering()
-    if not any(_labels_overlap(ax, figure.dpi) for ax in axes):
-        return
-    for ax in axes:
-        # On one line: two lines of neighbouring tilted labels would overlap.
-        labels = ["{} ({})".format(*x.get_text().split("\n")) for x in ax.get_xticklabels()]
-        ax.set_xticks(ax.get_xticks(), labels, rotation=45, ha="right", rotation_mode="anchor")
-    # The panels keep their height.
-    heights = [x.get_window_extent().height for ax in axes for x in ax.get_xticklabels()]
-    figure.set_figheight(figure.get_figheight() + num_bands * (max(heights) / figure.dpi - 0.3))
-
-
-def _labels_overlap(ax: Axes, dpi: float) -> bool:
-    boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
-    gap = 0.3 * FONT_SIZE * dpi / 72
-    return any(left.x1 + gap > right.x0 for left, right in pairwise(boxes))

@@ -17,7 +17,7 @@ def draw(ablation: Ablation, results: StudyResults) -> Figure:
     datasets = list(dict.fromkeys(table["dataset"]))
     palette = sns.color_palette("colorblind", len(variants))
     thickness = 0.8 / len(variants)
-    figure = Figure(figsize=(MAX_WIDTH, 1.2 + 0.3 * len(table)), layout="constrained")
+    figure = Figure(figsize=(MAX_WIDTH, 0.6 + 0.3 * len(table)), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for ax, name, label in zip(
         axes,
@@ -43,4 +43,6 @@ def draw(ablation: Ablation, results: StudyResults) -> Figure:
     axes[0].set_yticks([place + middle for place in range(len(datasets))], datasets)
     axes[0].invert_yaxis()
     handles, _ = axes[0].get_legend_handles_labels()
-    return finish(figure, "Mean and 95 % interval over the runs (Student's t).", handles)
+    title = f"{ablation.title}, cost of the training: study {ablation.study}"
+    note = "Lower is better. Mean and 95 % interval over the runs (Student's t)."
+    return finish(figure, title, note, handles)

@@ -21,7 +21,7 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     """A row of panels per dataset and baseline: energy by resolution, histogram distance."""
     runs = baselines(ablations)
     shown = [results.probed_run("instability", dataset, variant) for dataset, variant in runs]
-    figure = Figure(figsize=(MAX_WIDTH, 2.3 * len(runs) + 0.8), layout="constrained")
+    figure = Figure(figsize=(MAX_WIDTH, 2.2 * len(runs)), layout="constrained")
     rows = figure.subplots(len(runs), 2, squeeze=False)
     for panels, of_run, (dataset, variant) in zip(rows, shown, runs, strict=True):
         _draw_energies(panels[0], of_run)
@@ -33,7 +33,8 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
             ax.axvline(nearest, color=_GREY, linewidth=0.8, linestyle=":")
             ax.set_xlabel("temperature")
             sns.despine(ax=ax)
-    return finish(figure, _note(shown))
+    title = f"Samples against test images: study {ablations[0].study}"
+    return finish(figure, title, _note(shown))
 
 
 def _draw_energies(ax: Axes, of_run: pd.DataFrame) -> None:

@@ -21,7 +21,7 @@ def draw(ablation: Ablation, results: StudyResults) -> Figure:
     variants = list(dict.fromkeys(table["variant"]))
     colours = dict(zip(variants, sns.color_palette("colorblind", len(variants)), strict=True))
     datasets = list(dict.fromkeys(table["dataset"]))
-    figure = Figure(figsize=(MAX_WIDTH, 0.9 + 2.5 * len(datasets)), layout="constrained")
+    figure = Figure(figsize=(MAX_WIDTH, 2.5 * len(datasets)), layout="constrained")
     for pair, dataset in zip(
         figure.subplots(len(datasets), 2, squeeze=False), datasets, strict=True
     ):
@@ -45,10 +45,11 @@ def draw(ablation: Ablation, results: StudyResults) -> Figure:
             ax.set_title(dataset)
     handles, _ = figure.axes[0].get_legend_handles_labels()
     note = (
-        f"{ablation.title}. Lower is better. The same weights at every step size; a filled mark is "
+        "Lower is better. The same weights at every step size; a filled mark is "
         "the step that was trained. Mean and 95 % interval over the seeds (Student's t)."
     )
-    return finish(figure, note, handles)
+    title = f"{ablation.title}, at other step sizes: study {ablation.study}"
+    return finish(figure, title, note, handles)
 
 
 def _draw(ax: Axes, line: pd.DataFrame, x: str, y: str, colour: tuple[float, ...]) -> None:

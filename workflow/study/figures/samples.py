@@ -25,7 +25,7 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     shown = [results.probed_run("temperatures", dataset, variant) for dataset, variant in runs]
     num_columns = max(map(len, shown))
     column = (MAX_WIDTH - 0.3) / num_columns  # inches
-    height = (column * DRAWN + 0.35) * len(runs) + 0.6
+    height = (column * DRAWN + 0.35) * len(runs)
     layout = ConstrainedLayoutEngine(w_pad=0.02, wspace=0)
     figure = Figure(figsize=(MAX_WIDTH, height), layout=layout)
     rows = figure.subplots(len(runs), num_columns, squeeze=False)
@@ -39,11 +39,12 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
         columns = zip(of_run["temperature"], of_run["is_nearest"], samples, strict=True)
         for ax, (temperature, is_nearest, images) in zip(panels, columns, strict=False):
             _draw_column(ax, images[:DRAWN])
-            ax.set_title(f"{temperature:g}", fontweight="bold" if is_nearest else None)
+            ax.set_title(f"T = {temperature:g}", fontweight="bold" if is_nearest else None)
         for ax in panels[len(of_run) :]:
             ax.remove()
         panels[0].set_ylabel(f"{dataset} ({variant})")
-    return finish(figure, _note(shown))
+    title = f"Samples by temperature: study {ablations[0].study}"
+    return finish(figure, title, _note(shown))
 
 
 def _draw_column(ax: Axes, images: Images) -> None:
@@ -72,7 +73,7 @@ def _note(shown: Sequence[pd.DataFrame]) -> str:
     """What the columns are, and how the temperature is chosen."""
     seeds = shared_or_each(of_run["seed"].iloc[0] for of_run in shown)
     return (
-        f"Unconditional samples, seed {seeds}, EMA weights, by temperature: the factor on the "
+        f"Unconditional samples, seed {seeds}, EMA weights, by temperature T: the factor on the "
         "prior's sigma in every layer. A row has the same noise at every temperature. Bold: the "
         "temperature whose energies per resolution are nearest to those of the test images (mean "
         "|ln ratio|)."

@@ -19,18 +19,18 @@ def draw(ablation: Ablation, results: StudyResults) -> Figure:
     """A panel per dataset, a line per series: mean and standard error over the seeds."""
     table, scaling = rows(ablation, results), scaling_of(ablation)
     datasets = list(dict.fromkeys(table["dataset"]))
-    width = min(3.5 * len(datasets), MAX_WIDTH)
-    figure = Figure(figsize=(width, 3.0), layout="constrained")
+    figure = Figure(figsize=(MAX_WIDTH, 2.6), layout="constrained")
     axes = figure.subplots(1, len(datasets), squeeze=False)[0]
     for ax, dataset in zip(axes, datasets, strict=True):
         _draw_panel(ax, table[table["dataset"] == dataset], scaling)
         ax.set_title(dataset)
     handles, _ = axes[0].get_legend_handles_labels()
     note = (
-        "Mean and 95 % interval over the seeds (Student's t), cut at the panel's edge; averaged "
-        "weights."
+        "Lower is better. Mean and 95 % interval over the seeds (Student's t), cut at the panel's "
+        "edge; averaged weights."
     )
-    return finish(figure, note, handles)
+    title = f"{ablation.title}, by {scaling.label}: study {ablation.study}"
+    return finish(figure, title, note, handles)
 
 
 def _draw_panel(ax: Axes, rows: pd.DataFrame, scaling: Scaling) -> None:

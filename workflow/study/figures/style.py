@@ -1,12 +1,15 @@
 """The style of all figures, and the way they end."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
+from math import ceil
 from pathlib import Path
 from textwrap import fill
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
+import matplotlib.style
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -20,12 +23,14 @@ Parameters = ParamSpec("Parameters")
 
 FONT_SIZE = 9  # points, of all text
 MAX_WIDTH = 7.0  # inches
-CHARACTER = 0.078  # inches, mean width of a character at FONT_SIZE
+CHARACTER = 0.07  # inches, mean width of a character at FONT_SIZE
+LINE = 0.155  # inches, distance of two lines at FONT_SIZE
 STYLE = {
     **sns.axes_style("ticks"),
     **dict.fromkeys(
         [
             "font.size",
+            "figure.titlesize",
             "axes.titlesize",
             "axes.labelsize",
             "xtick.labelsize",
@@ -52,31 +57,43 @@ def in_style(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]
 
     @wraps(draw)
     def styled(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
-        with mpl.rc_context(STYLE):
+        with _style():
             return draw(*args, **kwargs)
 
     return styled
 
 
-def finish(figure: Figure, note: str, handles: Sequence[Artist] = ()) -> Figure:
-    """Put the note below the panels, with the legend of `handles` if there are any, and lay out.
+def _style() -> AbstractContextManager[None]:
+    """The style, whatever the user's own matplotlibrc says."""
+    return mpl.style.context(STYLE, after_reset=True)
+
+
+def finish(figure: Figure, title: str, note: str, handles: Sequence[Artist] = ()) -> Figure:
+    """Put the title above the panels and the note below, with the legend of `handles`; lay out.
+
+    The figure, so far as high as its panels, grows by these.
 
     The layout is done here once: each format that is saved would do it again.
     """
     width = figure.get_figwidth()
-    lines = fill(note, int(width / CHARACTER))
+    heading, lines = (fill(text, int(width / CHARACTER)) for text in (title, note))
+    figure.suptitle(heading, x=0.01, ha="left", fontweight="bold")
+    height = LINE * (heading.count("\n") + lines.count("\n") + 3)
     if handles:
         entry = 0.6 + CHARACTER * max(len(str(handle.get_label())) for handle in handles)  # inches
+        columns = max(1, min(len(handles), int(width / entry)))
+        height += LINE * 1.25 * ceil(len(handles) / columns)
         figure.legend(
             handles=handles,
-            loc="outside lower center",
-            ncols=max(1, min(len(handles), int(width / entry))),
+            loc="outside lower left",
+            ncols=columns,
             title=lines,
             alignment="left",
             frameon=False,
         )
     else:
         figure.supxlabel(lines, x=0.01, ha="left", fontsize=FONT_SIZE)
+    figure.set_figheight(figure.get_figheight() + height)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
@@ -84,7 +101,7 @@ def finish(figure: Figure, note: str, handles: Sequence[Artist] = ()) -> Figure:
 
 def save(figure: Figure, directory: Path, name: str) -> None:
     """Write a figure in all formats; equal figures give equal bytes."""
-    with mpl.rc_context(STYLE):
+    with _style():
         for suffix in FIGURE_FORMATS:
             with atomic_write(directory / f"{name}.{suffix}") as temporary:
                 figure.savefig(temporary, format=suffix, metadata=_WITHOUT_DATE.get(suffix, {}))

@@ -1,7 +1,7 @@
 """The table `{ablation}-scaling`: validation NLL against what grows along a series of variants.
 
-For the ablation `blocks-and-repeats` this is figure 4 of the paper; for `latents` it tells the
-number of latents from depth.
+For the ablations `blocks-and-repeats` and `depth` this is figure 4 of the paper; for `latents` it
+tells the number of latents from depth.
 """
 
 from dataclasses import dataclass
@@ -29,12 +29,14 @@ class Scaling:
     series: dict[str, str]  # name of each, by the field that grows along it
 
 
+_BLOCKS = Scaling(
+    x="applications",
+    label="blocks applied per resolution",
+    series={"blocks": "own weights", "repeats": "shared weights"},
+)
 SCALINGS = {
-    "blocks-and-repeats": Scaling(
-        x="applications",
-        label="blocks applied per resolution",
-        series={"blocks": "own weights", "repeats": "shared weights"},
-    ),
+    "blocks-and-repeats": _BLOCKS,
+    "depth": _BLOCKS,
     "latents": Scaling(
         x="num_latents",
         label="latents per image",
@@ -44,8 +46,8 @@ SCALINGS = {
 TABLE = Table(
     name="scaling",
     row="dataset, series and variant",
-    note="Of the ablations `blocks-and-repeats` (figure 4 of the paper) and `latents`; x1 is in "
-    "both series.",
+    note="Of the ablations `blocks-and-repeats`, `depth` (figure 4 of the paper) and `latents`; x1 "
+    "is in both series.",
     columns=[
         column("study", pa.string(), "study"),
         column("dataset", pa.string(), "dataset"),
