@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_job import SnakemakeJob
 
 from snakemake_executor_plugin_submitit import slurm
@@ -234,3 +235,34 @@ def test_a_stranger_s_job_of_the_same_id_is_never_cancelled(
     on_slurm(desk, {"7": of_another, "8": QueuedState("RUNNING", "None", 0, "s")})
     desk._poll()
     assert cancelled == ["8"]
+
+
+def test_a_poll_that_is_under_way_as_the_executor_ends_leaves_no_table(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snakemake ends the executor in another thread than the one that polls."""
+    monkeypatch.setattr(RemoteExecutor, "shutdown", lambda executor: None)
+    desk.add("2", SnakemakeJob(), Outcome("done"))
+    show, close = desk._screen.show, desk._screen.close
+    is_polling, is_closed = threading.Event(), threading.Event()
+
+    def show_late(*args: Any) -> None:
+        is_polling.set()
+        is_closed.wait(0.5)  # the end has all the time to overtake
+        show(*args)
+
+    def close_and_tell(*args: Any) -> None:
+        close(*args)
+        is_closed.set()
+
+    monkeypatch.setattr(desk._screen, "show", show_late)
+    monkeypatch.setattr(desk._screen, "close", close_and_tell)
+    polling = threading.Thread(target=desk._poll)
+    ending = threading.Thread(target=desk.shutdown)
+    polling.start()
+    assert is_polling.wait(10)
+    ending.start()
+    polling.join(10)
+    ending.join(10)
+    assert is_closed.is_set()
+    assert not list(desk.ledger.path.parent.glob("jobs.*"))

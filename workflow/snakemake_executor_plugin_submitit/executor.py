@@ -388,8 +388,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         if self._is_ready:
             self._is_cancelled = True
             self._wake.set()
-            self._screen.close(recorded_jobs(self.ledger.path))
-            with self._lock:
+            with self._lock:  # a poll that is under way tells its last first
+                self._screen.close(recorded_jobs(self.ledger.path))
                 self._cancel(self._departing.left_at_the_end() if self.on_slurm else [])
         super().shutdown()
 
