@@ -5,8 +5,10 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-# The first Python that is new enough; `make install PYTHON=/path/to/python` names another one.
-PYTHON ?= $(firstword $(foreach python,python3.11 python3,$(if $(shell $(python) -c 'import sys; \
+# The first Python on PATH that is new enough; `make install PYTHON=/path/to/python` names another one.
+PYTHONS = python3.11 python3.12 python3 $(notdir $(wildcard \
+	$(addsuffix /python3.[1-9][0-9],$(subst :, ,$(PATH))))) python
+PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(if $(shell $(python) -c 'import sys; \
 	print("yes" if sys.version_info >= (3, 11) else "")' 2>/dev/null),$(python))))
 CORES ?= 2
 PYTEST_ARGS ?=
@@ -28,14 +30,14 @@ install: .venv/.installed ## create .venv with the versions of requirements.lock
 
 .venv/.installed: requirements.lock pyproject.toml | $(BIN)/pip
 	@echo 'Installing requirements.lock into .venv: PyTorch is large, this takes a few minutes.'
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
 		--no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(BIN)/pip:
-	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed: neither python3.11 nor' \
-		'python3 is. Name one: make install PYTHON=/path/to/python' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed: there is none on PATH.' \
+		'Name one: make install PYTHON=/path/to/python' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
 # The old lock is what uv starts from, so nothing moves unless it must;
