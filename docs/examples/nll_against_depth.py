@@ -24,12 +24,12 @@ runs["nll"] = runs["nll_bits_per_dim"].where(in_bits, runs["nll_nats"])
 runs["panel"] = runs["dataset"] + ", " + runs["unit"]
 
 sns.set_theme(style="ticks")
-grid = sns.relplot(
-    runs, x="stochastic_depth", y="nll", col="panel", hue="variant", style="variant",
-    kind="line", markers=True, dashes=False, errorbar=interval_95, err_style="bars",
-    facet_kws={"sharey": False, "sharex": False}, height=3.5, aspect=1.2,
+grid = sns.catplot(
+    runs.sort_values(["stochastic_depth", "num_parameters"]),
+    x="stochastic_depth", y="nll", col="panel", hue="variant",
+    kind="point", linestyle="none", errorbar=interval_95, capsize=0.1, dodge=0.3,
+    sharex=False, sharey=False, height=3.5, aspect=1.2,
 )  # fmt: skip
-grid.set(xlabel="stochastic depth (layers)")
+grid.set_axis_labels("stochastic depth (layers)", "test NLL, mean and 95 % interval")
 grid.set_titles("{col_name}")
-grid.set_ylabels("test NLL, mean and 95 % interval")
 grid.savefig(figure, dpi=150)
