@@ -52,6 +52,8 @@ lock: | $(BIN)/pip ## rewrite requirements.lock from pyproject.toml (needs the n
 	{ sed '/^[^#]/,$$d' requirements.lock; \
 		grep -Ev '^(nvidia|cuda|triton)[a-z0-9-]*==' .venv/resolved.lock; } > .venv/new.lock
 	mv .venv/new.lock requirements.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
+		--group docs --no-header --annotation-style line $(UV_ARGS) --output-file docs/requirements.txt
 
 # --- Pipeline -------------------------------------------------------------------------------------
 
@@ -124,6 +126,17 @@ soak: install ## kill a study's processes at random, ROUNDS times, and compare i
 		$(BIN)/python -m pytest --quiet --timeout 3600 tests/study/test_config_properties.py)
 	PYTHONPATH=tests/workflow:tests/slurm $(BIN)/python tests/faults/soak.py \
 		--rounds $(ROUNDS) --seed $(SEED) $(if $(CLUSTER),--cluster)
+
+.venv-docs/.installed: docs/requirements.txt | $(BIN)/pip
+	$(BIN)/python -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --disable-pip-version-check --quiet -r docs/requirements.txt
+	@touch $@
+
+.PHONY: docs
+docs: .venv-docs/.installed ## build the documentation as a site; a link to nowhere is an error
+	.venv-docs/bin/sphinx-build --fail-on-warning --keep-going --quiet --builder html \
+		--conf-dir docs . build/docs
+	@echo 'build/docs/index.html'
 
 .PHONY: lint
 lint: install ## check style, formatting, types and the workflow, changing nothing
