@@ -20,7 +20,9 @@ include_patterns = [
 ]
 exclude_patterns = [".*", "build", "data", "results/*/**", "tests"]  # not walked through
 html_theme = "furo"
-html_extra_path = ["site"]  # index.html, which leads to docs/
+html_extra_path = ["site/index.html"]  # leads to docs/
+html_static_path = ["site/tables.css"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 html_use_index = False
 
