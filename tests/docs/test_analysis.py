@@ -1,6 +1,7 @@
 """What docs/results.md does with the tables of a study, as it stands there."""
 
 import runpy
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,3 +114,19 @@ def test_the_example_draws_a_panel_for_each_dataset_in_its_unit(
     drawn = {nll for line in panels[0].lines for nll in map(float, line.get_ydata())}
     assert all(np.isclose(mean, list(drawn)).any() for mean in comparison["nll_mean"])
     assert plt.imread("depth.png").std() > 0.01
+
+
+@pytest.mark.parametrize("page", ["README.md", PAGE])
+def test_the_commands_that_show_tables_and_runs_work(
+    page: str, comparison: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = [
+        shlex.split(line, comments=True)[1:]
+        for block in blocks(page, "sh")
+        for line in block.splitlines()
+        if line.startswith(("study show", "study compare"))
+    ]
+    assert len(commands) >= 2
+    for command in commands:
+        assert main(command) == 0, capsys.readouterr().err
+    assert "| x1" in capsys.readouterr().out
