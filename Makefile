@@ -5,8 +5,10 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-# The first Python that is new enough; `make install PYTHON=/path/to/python` names another one.
-PYTHON ?= $(firstword $(foreach python,python3.11 python3,$(if $(shell $(python) -c 'import sys; \
+# The first Python on PATH that is new enough; `make install PYTHON=/path/to/python` names another one.
+PYTHONS = python3.11 python3.12 python3 $(notdir $(wildcard \
+	$(addsuffix /python3.[1-9][0-9],$(subst :, ,$(PATH))))) python
+PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(if $(shell $(python) -c 'import sys; \
 	print("yes" if sys.version_info >= (3, 11) else "")' 2>/dev/null),$(python))))
 CORES ?= 2
 PYTEST_ARGS ?=
@@ -28,14 +30,14 @@ install: .venv/.installed ## create .venv with the versions of requirements.lock
 
 .venv/.installed: requirements.lock pyproject.toml | $(BIN)/pip
 	@echo 'Installing requirements.lock into .venv: PyTorch is large, this takes a few minutes.'
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
 		--no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(BIN)/pip:
-	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed: neither python3.11 nor' \
-		'python3 is. Name one: make install PYTHON=/path/to/python' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed: there is none on PATH.' \
+		'Name one: make install PYTHON=/path/to/python' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
 # The old lock is what uv starts from, so nothing moves unless it must;
@@ -50,6 +52,8 @@ lock: | $(BIN)/pip ## rewrite requirements.lock from pyproject.toml (needs the n
 	{ sed '/^[^#]/,$$d' requirements.lock; \
 		grep -Ev '^(nvidia|cuda|triton)[a-z0-9-]*==' .venv/resolved.lock; } > .venv/new.lock
 	mv .venv/new.lock requirements.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
+		--group docs --no-header --annotation-style line $(UV_ARGS) --output-file docs/requirements.txt
 
 # --- Pipeline -------------------------------------------------------------------------------------
 
@@ -122,6 +126,17 @@ soak: install ## kill a study's processes at random, ROUNDS times, and compare i
 		$(BIN)/python -m pytest --quiet --timeout 3600 tests/study/test_config_properties.py)
 	PYTHONPATH=tests/workflow:tests/slurm $(BIN)/python tests/faults/soak.py \
 		--rounds $(ROUNDS) --seed $(SEED) $(if $(CLUSTER),--cluster)
+
+.venv-docs/.installed: docs/requirements.txt | $(BIN)/pip
+	$(BIN)/python -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --disable-pip-version-check --quiet -r docs/requirements.txt
+	@touch $@
+
+.PHONY: docs
+docs: .venv-docs/.installed ## build the documentation as a site; a link to nowhere is an error
+	.venv-docs/bin/sphinx-build --fail-on-warning --keep-going --quiet --builder html \
+		--conf-dir docs . build/docs
+	@echo 'build/docs/index.html'
 
 .PHONY: lint
 lint: install ## check style, formatting, types and the workflow, changing nothing

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 from project import Project
 
@@ -31,6 +33,28 @@ def test_a_setting_on_the_command_line(project: Project) -> None:
         "error in --config: report_to: 'tensorbord' is none of tensorboard, wandb; "
         "did you mean 'tensorboard'?"
     )
+
+
+def test_another_folder_is_answered_with_the_option_that_helps(project: Project) -> None:
+    elsewhere = project.directory / "elsewhere"
+    elsewhere.mkdir()
+    snakefile = [sys.executable, "-m", "snakemake", "--dry-run", "-s", "../Snakefile"]
+    study = ["--config", "study=tiny"]
+
+    def typed(*options: str) -> "subprocess.CompletedProcess[str]":
+        command = [*snakefile, *options, *study]
+        return subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False)
+
+    result = typed()
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        f"error: there is no config.yaml in {elsewhere}: go to the folder of the project, or add"
+        f" -d {project.directory}"
+    )
+    assert list(elsewhere.iterdir()) == []
+    result = typed("-d", str(project.directory))
+    assert result.returncode == 0, result.stderr
+    assert "profiles/default" in result.stderr
 
 
 def test_a_study_whose_name_looks_like_a_number_can_be_chosen(project: Project) -> None:

@@ -16,6 +16,12 @@ from model.validation import ConfigError
 from model.yaml_file import load_yaml
 from study.planning.command_line import check_command_line
 
+if not os.path.exists("config.yaml"):
+    sys.exit(
+        f"error: there is no config.yaml in {os.getcwd()}: go to the folder of the project, or add"
+        f" -d {shlex.quote(os.path.normpath(workflow.basedir))}"
+    )
+
 # Of the command line or a profile: Snakemake has merged them already.
 OVERLAYS = [os.path.relpath(path) for path in workflow.config_settings.configfiles]
 
