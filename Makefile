@@ -60,10 +60,6 @@ lock: | $(BIN)/pip ## rewrite requirements.lock from pyproject.toml (needs the n
 .PHONY: demo
 demo: install ## train, evaluate, tabulate and draw the study `demo` (minutes, no download of data)
 	$(BIN)/snakemake --cores $(CORES)
-	@echo
-	@echo 'Tables:  results/demo/tables'
-	@echo 'Figures: results/demo/figures'
-	@echo 'All of it in one page, for a browser: results/demo/index.html'
 
 # --- Checks ---------------------------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ def test_the_page_has_each_run_with_what_differs(study_dir: Path) -> None:
     details = text[text.index('id="run-digits/r5/seed1"') :].split("</details>")[0]
     assert "<code>repeats</code></td><td>5</td>" in details
     assert "zdim" not in details  # all runs on the digits share it
-    assert "12 runs, 10 finished, 2 diverged" in text
+    assert "12 runs of 2,000 iterations, 10 finished, 2 diverged" in text
 
 
 def test_charts_are_of_the_curves_and_valid(study_dir: Path) -> None:

@@ -23,7 +23,9 @@ def test_a_study_is_a_line_for_each_training(finished: Project) -> None:
     assert not EACH_JOB.search(terminal)
     by_minute = re.findall(r"^.*: running .*$", terminal, re.MULTILINE)
     assert len(terminal.splitlines()) - len(by_minute) < 50, terminal
-    assert terminal.rstrip().endswith("66 of 66 steps (100%) done")
+    *_, done, page = terminal.splitlines()
+    assert done == "66 of 66 steps (100%) done"
+    assert page == "The study in one page, for a browser: results/tiny/index.html"
     assert len(EACH_JOB.findall(log_of(finished, terminal))) == 66
 
 

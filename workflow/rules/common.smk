@@ -2,6 +2,7 @@
 import re
 import subprocess
 import tempfile
+import time
 
 import yaml
 
@@ -45,6 +46,8 @@ def objection(jobs):
 LEFT_OUT = set()  # files that are there, without the jobs that make them: see settled()
 HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger, objection, LEFT_OUT)
 NOTIFIER = Notifier(STUDY, Path("results"))
+STARTED = time.time()
+PAGE = Path("results", STUDY.name, "index.html")
 
 
 onstart:
@@ -56,6 +59,8 @@ onstart:
 onsuccess:
     if workflow.is_main_process:
         NOTIFIER.end(is_success=True)
+        if PAGE.exists() and PAGE.stat().st_mtime >= STARTED:  # it was made now
+            print(f"The study in one page, for a browser: {PAGE}", file=sys.stderr)
 
 
 onerror:
