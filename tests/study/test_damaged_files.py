@@ -22,6 +22,7 @@ READ = {
     "collect --runs probed": (*TRAINED, *(f"{name}.parquet" for name in written_by("probe"))),
     "ablation": (*TRAINED, "history.parquet", "test.parquet"),
     "figures": (*TRAINED, "block_norms.parquet", "instability.parquet", "samples.npy"),
+    "figures --runs probed": (*TRAINED, "increments.parquet", "history.parquet", "test.parquet"),
     "partial": (*TRAINED, "history.parquet", "test.parquet"),
 }
 
