@@ -80,6 +80,9 @@ STUDY_FIGURES = {
     "samples": StudyFigure(
         module="study.figures.samples", tables=("temperatures",), run_files=("samples.npy",)
     ),
+    "learnt": StudyFigure(
+        module="study.figures.learnt", tables=("learnt",), run_files=("learnt.npy",)
+    ),
     "increments": StudyFigure(
         module="study.figures.increments", runs="probed", tables=("runs", "increments")
     ),

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from model.data.batches import held_out_images
-from model.measurement.theory import regularisation
+from model.measurement.theory import bottleneck
 from model.measurement.theory.bottleneck import coarse_reconstructions
 from model.measurement.theory.conjugacy import detail, energy
 from model.measurement.theory.lipschitz import (
@@ -284,7 +284,7 @@ def test_shuffled_skips_change_the_pairs_and_not_the_distance(
     def shuffled(*arguments: object) -> Tensor:
         return coarse_reconstructions(*arguments).roll(1, 0)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(regularisation, "coarse_reconstructions", shuffled)
+    monkeypatch.setattr(bottleneck, "coarse_reconstructions", shuffled)
     broken = regularisation_rows(model, images, seed=0)[0]
     for name in ("distance_lower", "detail_energy", "lipschitz_lower", "lipschitz_upper"):
         assert broken[name] == pytest.approx(whole[name], rel=1e-9)
