@@ -85,6 +85,35 @@ def test_rows_of_images_that_are_known(data_dir: Path) -> None:
     assert {row["num_images"] for row in rows} == {50}
 
 
+def test_shuffled_skips_keep_the_energies_and_lose_the_coherence(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each image gets the latents of another: the law is as it was, the pairs are not."""
+    run, model = tiny_run(), example_model()
+    images = held_out_images(data_dir, run, "test")[:40]
+    whole = reconstructions(model, images, 0, [8])
+    encode = model.encode
+
+    def shuffled(images: Tensor) -> list[Tensor]:
+        return [seen.roll(1, 0) for seen in encode(images)]
+
+    monkeypatch.setattr(model, "encode", shuffled)
+    broken = reconstructions(model, images, 0, [8])
+    # Not bit for bit: an image's noise is its own.
+    energies, coherences = (
+        [
+            [row[name] for row in learnt_rows(images, of, of[8], run) if row["posterior_up_to"]]
+            for of in (whole, broken, {8: 255 * images}, {8: 255 * images.roll(1, 0)})
+        ]
+        for name in ("energy", "coherence")
+    )
+    np.testing.assert_allclose(energies[1], energies[0], rtol=0.3)
+    assert energies[3] == pytest.approx(energies[2])
+    assert not torch.equal(whole[8], broken[8])
+    assert coherences[2][1:] == pytest.approx([1, 1, 1])
+    assert max(coherences[3][1:]) < 0.7
+
+
 def test_binary_images_are_compared_with_binary_ones() -> None:
     """Grey probabilities are drawn: their energy is that of the draws, all of it 1."""
     run, images = tiny_run(), random_images(40)
