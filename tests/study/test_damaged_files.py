@@ -26,7 +26,11 @@ READ = {
         *("block_norms.parquet", "instability.parquet", "learnt.parquet"),
         *("samples.npy", "learnt.npy"),
     ),
-    "figures --runs probed": (*TRAINED, "increments.parquet", "history.parquet", "test.parquet"),
+    "figures --runs probed": (
+        *TRAINED,
+        *("history.parquet", "test.parquet"),
+        *(f"{n}.parquet" for n in ("increments", "learnt", "regularisation", "conjugacy")),
+    ),
     "partial": (*TRAINED, "history.parquet", "test.parquet"),
 }
 

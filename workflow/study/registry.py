@@ -86,6 +86,9 @@ STUDY_FIGURES = {
     "increments": StudyFigure(
         module="study.figures.increments", runs="probed", tables=("runs", "increments")
     ),
+    "over_training": StudyFigure(
+        module="study.figures.over_training", runs="probed", tables=("runs", "theory", "learnt")
+    ),
 }
 ABLATION_OUTPUTS = {
     "comparison": AblationOutput(
