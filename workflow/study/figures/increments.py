@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from study.comparing.series import series
-from study.figures.style import MAX_WIDTH, finish, in_style, log_axis, shared_or_each
+from study.figures.style import (
+    MAX_WIDTH,
+    finish,
+    in_style,
+    left_out,
+    log_axis,
+    shared_or_each,
+    word,
+)
 from study.planning.ablation import Ablation
 from study.results import StudyResults
 from study.tables.identity import NAMES
@@ -32,8 +40,7 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     found = [(dataset, steps) for dataset, steps in found if steps["repeats"].nunique() > 1]
     without = sorted(datasets - {dataset for dataset, _ in found})
     if not found:
-        figure = Figure(figsize=(MAX_WIDTH, 0.5), layout="constrained")
-        return finish(figure, _left_out(without))
+        return word(left_out(without, "repeats"))
     rows = [
         (dataset, panels[start : start + COLUMNS])
         for dataset, steps in found
@@ -108,11 +115,5 @@ def _note(found: Sequence[tuple[str, pd.DataFrame]], without: Sequence[str]) -> 
         "over images and over the repeated blocks of a resolution. Dashed, through the first "
         "point: drift as 1/r, noise as 1/√r, if r repeats are r steps of one equation. Numbers: "
         "slopes of the fits on these axes, to be compared with −1 and −0.5. "
-        f"{_left_out(without)}"
+        f"{left_out(without, 'repeats')}"
     ).strip()
-
-
-def _left_out(without: Sequence[str]) -> str:
-    if not without:
-        return ""
-    return f"Left out: {', '.join(without)}, where no two runs differ in their repeats alone."

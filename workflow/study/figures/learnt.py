@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from model.measurement.kept_images import Images
 from model.table import ResultError
 from study.comparing.selection import baselines
-from study.figures.style import MAX_WIDTH, finish, in_style, log_axis, shared_or_each
+from study.figures.style import MAX_WIDTH, finish, in_style, log_axis, shared_or_each, word
 from study.planning.ablation import Ablation
 from study.results import StudyResults
 
@@ -26,8 +26,7 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
         run for run in baselines(ablations) if len(results.probed_run("learnt", *run))
     ]  # a model without resolutions has no rows
     if not runs:
-        figure = Figure(figsize=(MAX_WIDTH, 0.5), layout="constrained")
-        return finish(figure, "No model has latents at several resolutions.")
+        return word("No model has latents at several resolutions.")
     shown = [results.probed_run("learnt", *run) for run in runs]
     figure = Figure(figsize=(MAX_WIDTH, 2.3 * len(runs) + 1.3), layout="constrained")
     rows = figure.subplots(len(runs), 3, squeeze=False)

@@ -9,7 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from study.comparing.series import series
-from study.figures.style import MAX_WIDTH, compact, finish, in_style, log_axis, shared_or_each
+from study.figures.style import (
+    MAX_WIDTH,
+    compact,
+    finish,
+    in_style,
+    left_out,
+    log_axis,
+    shared_or_each,
+    word,
+)
 from study.planning.ablation import Ablation
 from study.results import StudyResults
 from study.tables.identity import NAMES
@@ -31,8 +40,7 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     datasets = {dataset for ablation in ablations for dataset in ablation.variants}
     without = sorted(datasets - {sides["dataset"].iloc[0] for sides, _ in found})
     if not found:
-        figure = Figure(figsize=(MAX_WIDTH, 0.5), layout="constrained")
-        return finish(figure, _left_out(without))
+        return word(left_out(without, "length"))
     figure = Figure(figsize=(MAX_WIDTH, 2.3 * len(found) + 1.1), layout="constrained")
     rows = figure.subplots(len(found), 2, squeeze=False)
     for panels, (sides, of_runs) in zip(rows, found, strict=True):
@@ -114,11 +122,5 @@ def _note(found: Sequence[tuple[pd.DataFrame, pd.DataFrame]], without: Sequence[
         f"Seed {seeds}, EMA weights, runs that differ in their length alone. Left: what the sides "
         "of inequality (3), Theorem 3, lie between; it claims left ≤ right. Right: coherence of "
         "the detail of each resolution, reconstructions from all latents with test images (figure "
-        f"learnt). {_left_out(without)}"
+        f"learnt). {left_out(without, 'length')}"
     ).strip()
-
-
-def _left_out(without: Sequence[str]) -> str:
-    if not without:
-        return ""
-    return f"Left out: {', '.join(without)}, where no two runs differ in their length alone."
