@@ -29,7 +29,8 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
         return word("No model has latents at several resolutions.")
     shown = [results.probed_run("learnt", *run) for run in runs]
     figure = Figure(figsize=(MAX_WIDTH, 2.3 * len(runs) + 1.3), layout="constrained")
-    rows = figure.subplots(len(runs), 3, squeeze=False)
+    widths = [1, 1, 1.4]
+    rows = figure.subplots(len(runs), 3, squeeze=False, width_ratios=widths)
     for panels, of_run, (dataset, variant) in zip(rows, shown, runs, strict=True):
         images = results.images("learnt", dataset, variant, int(of_run["seed"].iloc[0]))
         colours = _colours(of_run)
