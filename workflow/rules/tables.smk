@@ -56,7 +56,7 @@ rule figures:
         drawn=list(STUDY.ablations),  # one less makes no input newer
         runs="baselines",
     shell:
-        "python -m study figures --runs {params.runs} --ablations {input.ablations:q}"
+        "python -m study figures --runs {params.runs:q} --ablations {input.ablations:q}"
         " --study-dir {params.study_dir:q} > {log:q} 2>&1"
 
 
