@@ -22,7 +22,7 @@ from model.run_tables import written_by
 from study.planning.study import Study
 
 ROOT = Path(__file__).parents[1]
-FILES = ["model.safetensors", "history.parquet", "samples.npy", "samples.png"]
+FILES = ["model.safetensors", "history.parquet", "samples.npy", "learnt.npy", "samples.png"]
 TABLES = [f"{name}.parquet" for command in ("evaluate", "probe") for name in written_by(command)]
 DATA = "d1" * 32
 

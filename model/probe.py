@@ -1,29 +1,35 @@
 """Inside a trained run, and statistics of its samples: `python -m model.probe RUN_DIR`.
 
-Writes the tables of `model/run_tables.py` that belong to this command, and `samples.npy`, the first
-samples of each temperature, uint8 [temperatures, 8, C, H, W], cut to the pixels that the likelihood
-covers.
+Writes the tables of `model/run_tables.py` that belong to this command, and images to draw, cut to
+the pixels that the likelihood covers: `samples.npy`, the first samples of each temperature, uint8
+[temperatures, 8, C, H, W], and `learnt.npy`, the first test images and their reconstructions up to
+each resolution, ascending, uint8 [1 + resolutions, 8, C, H, W].
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+import torch
+
 from model.config import ProbeConfig
 from model.measurement.command import load_run, measure, parser, write_tables
-from model.measurement.kept_samples import write_samples
+from model.measurement.kept_images import write_images
 from model.measurement.trained import Probe, TrainedRun
 from model.network.likelihood import covered_pixels
 
-SAMPLES_KEPT = 8  # per temperature
+IMAGES_KEPT = 8  # per temperature, and per resolution
 
 
 def probe(run: TrainedRun, config: ProbeConfig, run_dir: Path) -> None:
-    """Write the tables of the probe, and samples to draw."""
-    probe = Probe(run, config)
+    """Write the tables of the probe, and images to draw."""
+    probe, model = Probe(run, config), run.config.model
     write_tables("probe", probe, run_dir)
-    kept = covered_pixels(probe.samples[:, :SAMPLES_KEPT], run.config.model)
-    write_samples(run_dir / "samples.npy", kept.numpy())
+    white = 255 if model.likelihood == "bernoulli" else 1
+    learnt = torch.stack([white * probe.reconstructed, *probe.reconstructions.values()])
+    for name, images in [("samples", probe.samples), ("learnt", learnt)]:
+        kept = covered_pixels(images[:, :IMAGES_KEPT], model)
+        write_images(run_dir / f"{name}.npy", kept.numpy())
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -29,6 +29,7 @@ RUN_TABLES = {
     "conjugacy": RunTable("probe", "model.measurement.theory.conjugacy"),
     "regularisation": RunTable("probe", "model.measurement.theory.regularisation"),
     "increments": RunTable("probe", "model.measurement.theory.increments"),
+    "learnt": RunTable("probe", "model.measurement.theory.learnt"),
 }
 
 

@@ -17,10 +17,11 @@ from model.definitions import DEFINITIONS
 from model.measurement.block_norms import TABLE as BLOCK_NORMS
 from model.measurement.bounds import TABLE as TEST
 from model.measurement.instability import TABLE as INSTABILITY
-from model.measurement.kept_samples import write_samples
+from model.measurement.kept_images import write_images
 from model.measurement.refinement import TABLE as REFINEMENT
 from model.measurement.theory.conjugacy import TABLE as CONJUGACY
 from model.measurement.theory.increments import TABLE as INCREMENTS
+from model.measurement.theory.learnt import TABLE as LEARNT
 from model.measurement.theory.regularisation import TABLE as REGULARISATION
 from model.run_config import RunConfig
 from model.training.history import TABLE as HISTORY
@@ -249,8 +250,21 @@ def write_probe(directory: Path, probe_code: str = "b10c" * 4) -> None:
         row = {**dict.fromkeys(table.schema.names, 1), "resolution": 8}
         row |= {"pooling": "average"} if table is CONJUGACY else {}
         table.write(table.of_rows([row]), directory / f"{table.name}.parquet", about)
+    learnt: list[dict[str, Any]] = [
+        {
+            **dict.fromkeys(LEARNT.schema.names, 1),
+            "images": images,
+            "posterior_up_to": up_to,
+            "resolution": resolution,
+            "energy": 0.1 * resolution,
+        }
+        for images, up_to in [("test", None), *(("reconstructions", r) for r in (1, 4, 8))]
+        for resolution in (1, 2, 4, 8)
+    ]
+    LEARNT.write(LEARNT.of_rows(learnt), directory / "learnt.parquet", about)
     samples = np.random.default_rng(0).integers(0, 255, (2, 8, 1, 8, 8), np.uint8)
-    write_samples(directory / "samples.npy", samples)
+    write_images(directory / "samples.npy", samples)
+    write_images(directory / "learnt.npy", np.zeros((4, 8, 1, 8, 8), np.uint8))
 
 
 def write_refinement(directory: Path, nll_nats: dict[int, list[float]], trained: int) -> None:

@@ -12,9 +12,11 @@ from model.data.batches import held_out_images
 from model.data.dataset_info import DatasetInfo, load_info
 from model.data.sources import DataError
 from model.measurement.samples import sample_images
+from model.measurement.theory.bottleneck import NUM_IMAGES, reconstructions
 from model.measurement.weights import read_weights
 from model.network.families import build_model
 from model.network.generative_model import GenerativeModel
+from model.network.hvae import HVAE
 from model.run_config import RunConfig
 from model.table import ResultError
 
@@ -108,3 +110,20 @@ class Probe:
         """Samples uint8 [temperatures, num_samples, C, H, W]."""
         temperatures, num_samples = self.config.temperatures, self.config.num_samples
         return sample_images(self.run.model, temperatures, num_samples, self.run.config.seed)
+
+    @cached_property
+    def reconstructed(self) -> Tensor:
+        """The test images that `reconstructions` are of, uint8 [N, C, H, W]."""
+        return self.run.test_images[:NUM_IMAGES]
+
+    @cached_property
+    def reconstructions(self) -> dict[int, Tensor]:
+        """Of the latents up to each resolution, ascending, uint8 [N, C, H, W] (bottleneck.py).
+
+        There are none of a model without resolutions.
+        """
+        model = self.run.model
+        if not isinstance(model, HVAE):
+            return {}
+        resolutions = model.top_down.resolutions
+        return reconstructions(model, self.reconstructed, self.run.config.seed, resolutions)

@@ -15,7 +15,7 @@ from model.train import main as train
 
 EVALUATION = ["--batch-size", "50", "--importance-samples", "2"]
 PROBE = ["--num-samples", "20", "--temperatures", "0.5", "1"]
-PROBED = {*(f"{name}.parquet" for name in written_by("probe")), "samples.npy"}
+PROBED = {*(f"{name}.parquet" for name in written_by("probe")), "samples.npy", "learnt.npy"}
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from examples import tiny_run
 from matplotlib.figure import Figure
 from written_results import write_ablation
 
-from model.measurement.kept_samples import write_samples
+from model.measurement.kept_images import write_images
 from model.probe import main as probe
 from model.train import main as train
 from study.__main__ import main
-from study.figures import block_norms, instability, samples
+from study.figures import block_norms, instability, learnt, samples
 from study.planning.ablation import Ablation
 from study.registry import tables_of
 from study.results import StudyResults
@@ -27,7 +27,7 @@ from study.tables.temperatures import energy_deviation, nearest_temperature
 
 RUNS = {"x1": {}, "r3": {"repeats": 3}}
 SAMPLES = ["--num-samples", "30", "--temperatures", "0.25", "0.5", "1"]
-FILES = ["instability.parquet", "block_norms.parquet", "samples.npy"]
+FILES = ["instability.parquet", "block_norms.parquet", "samples.npy", "learnt.npy"]
 
 
 def probe_run(directory: Path, data_dir: Path, *options: str) -> int:
@@ -226,7 +226,7 @@ def test_a_missing_foreign_or_damaged_file_is_one_line(
     shutil.copy(copy / "kept.parquet", directory / "block_norms.parquet")
     (directory / "samples.npy").write_bytes(b"no array")
     assert draw(copy) == 1
-    write_samples(directory / "samples.npy", np.zeros((2, 8, 1, 8, 8), np.uint8))
+    write_images(directory / "samples.npy", np.zeros((2, 8, 1, 8, 8), np.uint8))
     assert draw(copy) == 1
     (directory / "samples.npy").unlink()
     assert draw(copy) == 1
@@ -242,7 +242,7 @@ def test_a_missing_foreign_or_damaged_file_is_one_line(
 def test_figures_are_the_same_bytes_again(copy: Path) -> None:
     assert draw(copy) == 0
     before = {path.name: path.read_bytes() for path in (copy / "figures").iterdir()}
-    figures, endings = ("instability", "samples", "block_norms"), ("pdf", "png", "svg")
+    figures, endings = ("instability", "samples", "block_norms", "learnt"), ("pdf", "png", "svg")
     names = [f"{figure}.{ending}" for figure in figures for ending in endings]
     assert sorted(before) == sorted(names)
     assert draw(copy) == 0
@@ -307,3 +307,39 @@ def test_samples_figure_has_a_column_per_temperature(copy: Path) -> None:
     kept = np.load(copy / "runs/digits/x1/seed0/samples.npy")
     shown = np.asarray(figure.axes[2].images[0].get_array())
     np.testing.assert_array_equal(shown[:64:8, :64:8], kept[2, 0, 0])  # pixels are 8 wide
+
+
+def test_learnt_figure_draws_the_table_and_the_images(copy: Path) -> None:
+    rows = table(copy, "learnt").query("variant == 'x1'")
+    figure = drawn(learnt, copy, "x1")
+    energies, coherences = lines(figure, 0), lines(figure, 1)
+    assert set(energies) == {f"energy-{name}" for name in ("1", "4", "8", "test", "samples")}
+    for up_to in (1, 4, 8):
+        of = rows[rows["posterior_up_to"] == up_to]
+        assert energies[f"energy-{up_to}"] == list(of["energy"])
+        np.testing.assert_array_equal(coherences[f"coherence-{up_to}"], of["coherence"])
+    assert energies["energy-test"] == list(rows[rows["images"] == "test"]["energy"])
+    labels = [label.get_text() for label in figure.axes[2].get_xticklabels()]
+    assert labels == ["test", "1", "4", "8"]
+    kept = np.load(copy / "runs/digits/x1/seed0/learnt.npy")
+    assert kept.shape == (4, 8, 1, 8, 8)
+    assert set(np.unique(kept[0])) == {0, 255}
+    shown = np.asarray(figure.axes[2].images[0].get_array())
+    np.testing.assert_array_equal(shown[:64:8, 68:132:8], kept[1, 0, 0])  # pixels are 8 wide
+
+
+def test_images_of_other_resolutions_are_one_line(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copy / "runs/digits/r3/seed0/learnt.npy"
+    write_images(path, np.zeros((3, 8, 1, 8, 8), np.uint8))
+    assert draw(copy) == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "learnt.npy of digits/r3" in error
+    assert "3 resolutions of learnt.parquet" in error
+
+
+def test_a_model_without_resolutions_is_left_out(copy: Path) -> None:
+    figure = drawn(learnt, copy, "x1", learnt=table(copy, "learnt").iloc[:0])
+    assert figure.axes == []
+    assert "No model has latents" in figure.get_supxlabel()

@@ -21,7 +21,16 @@ READ = {
     "collect": (*TRAINED, "history.parquet", "test.parquet"),
     "collect --runs probed": (*TRAINED, *(f"{name}.parquet" for name in written_by("probe"))),
     "ablation": (*TRAINED, "history.parquet", "test.parquet"),
-    "figures": (*TRAINED, "block_norms.parquet", "instability.parquet", "samples.npy"),
+    "figures": (
+        *TRAINED,
+        *("block_norms.parquet", "instability.parquet", "learnt.parquet"),
+        *("samples.npy", "learnt.npy"),
+    ),
+    "figures --runs probed": (
+        *TRAINED,
+        *("history.parquet", "test.parquet"),
+        *(f"{n}.parquet" for n in ("increments", "learnt", "regularisation", "conjugacy")),
+    ),
     "partial": (*TRAINED, "history.parquet", "test.parquet"),
 }
 

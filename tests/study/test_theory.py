@@ -6,15 +6,25 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
+from examples import example_model, random_images
 from written_results import write_probe, write_run
 
+from model.config import ModelConfig
+from model.measurement.block_norms import TABLE as BLOCK_NORMS
+from model.measurement.block_norms import block_rows
 from model.measurement.theory.conjugacy import TABLE as CONJUGACY
 from model.measurement.theory.increments import TABLE as INCREMENTS
+from model.measurement.theory.increments import increment_rows
 from model.measurement.theory.regularisation import TABLE as REGULARISATION
+from model.network.hvae import HVAE
 from model.table import Table
 from study.__main__ import main
 from study.collecting.run_result import RunResult
+from study.planning.study import Run, Study
 from study.tables import theory
+
+ROOT = Path(__file__).parents[2]
 
 POOLINGS: list[dict[str, Any]] = [
     {
@@ -154,3 +164,49 @@ def test_a_model_without_towers_has_no_rows(run: Path) -> None:
     for table in (CONJUGACY, REGULARISATION, INCREMENTS):
         write(run, table)
     assert list(rows(run)["statement"]) == [theory.RISE]
+
+
+def model_verdicts(model: HVAE, directory: Path) -> dict[str, set[str]]:
+    """What a model says of Theorems 4 and 5, measured and tabulated as a run's."""
+    images = random_images(20)
+    write(directory, INCREMENTS, *increment_rows(model, images, seed=0))
+    write(directory, BLOCK_NORMS, *block_rows(model, images, seed=0))
+    statements = (theory.STEPS, theory.START, theory.RISE)
+    return {name: set(verdicts(directory, name).values()) for name in statements}
+
+
+def planned(variant: str) -> ModelConfig:
+    study = Study.load(ROOT / "config.yaml", "small")
+    return study.run_config(Run("digits", variant, 0)).model
+
+
+def moved(config: ModelConfig) -> HVAE:
+    """A model every weight of which has moved, as by training."""
+    model, random = HVAE(config), torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data.normal_(0, 0.1, generator=random)
+    return model
+
+
+def test_a_model_that_starts_at_0_is_consistent_with_theorem_5(run: Path) -> None:
+    """The variant `initial-zero`, which has the fewer parameters."""
+    learnt, zero = moved(planned("x1")), moved(planned("initial-zero"))
+    assert model_verdicts(learnt, run)[theory.START] == {"violated"}
+    assert model_verdicts(zero, run)[theory.START] == {"consistent"}
+    states = sum(16 * size**2 for size in (1, 4, 8))  # width 16
+    assert learnt.num_parameters - zero.num_parameters == states
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "holds"), (0.5, "violated")])
+def test_a_scaled_state_is_no_euler_step(factor: float, verdict: str, run: Path) -> None:
+    """Each block hands on the state times a factor."""
+    model = example_model()
+    for block in model.top_down.blocks:
+        block.register_forward_hook(lambda _block, _inputs, out: (factor * out[0], out[1]))
+    assert model_verdicts(model, run)[theory.STEPS] == {verdict}
+
+
+def test_a_normalised_state_cannot_rise(run: Path) -> None:
+    found = model_verdicts(example_model(state_norm="l2", repeats=2), run)
+    assert found[theory.RISE] == {"violated"}
+    assert found[theory.STEPS] == {"holds"}

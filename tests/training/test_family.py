@@ -132,4 +132,5 @@ def test_it_is_evaluated_probed_and_tabulated(tmp_path: Path, data_dir: Path) ->
     probe = Probe(run, ProbeConfig(num_samples=10, temperatures=(1.0,)))
     tables = write_tables("probe", probe, tmp_path)
     assert tables["block_norms"].num_rows == 0  # it has no towers
+    assert tables["learnt"].num_rows == 0
     assert tables["instability"].num_rows == 4  # resolutions 1, 2, 4, 8

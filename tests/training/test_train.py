@@ -21,6 +21,7 @@ from trainings import (
     ROOT,
     Process,
     assert_same_result,
+    assert_same_state,
     before_step,
     command,
     raise_twice,
@@ -35,6 +36,7 @@ from model.data.dataset_info import load_info
 from model.network.hvae import HVAE
 from model.randomness import Purpose, image_generators, make_generator
 from model.training.checkpoints import Checkpoints
+from model.training.state import Training
 from model.training.warmup import kl_weight_at
 
 
@@ -285,3 +287,21 @@ def test_the_weight_of_the_rate_rises_with_the_steps(tmp_path: Path) -> None:
     squares = [p.grad.square().sum() for p in model.parameters() if p.grad is not None]
     assert row["gradient_norm"] == pytest.approx(float(torch.stack(squares).sum()) ** 0.5)
     assert row["nll_nats"] == pytest.approx(float(bound.nll_nats.detach().mean()))
+
+
+def test_a_shorter_run_is_the_longer_one_at_that_step(tmp_path: Path) -> None:
+    """The ablation `training-length` stands on it, also inside the warm-ups and past the length."""
+    train = {"kl_warmup_iterations": 10, "warmup_iterations": 6, "validate_every": 50}
+    short = train_on_noise(tiny_run(train={**train, "iterations": 5}), tmp_path / "short")
+    long = tiny_run(train={**train, "iterations": 12})
+    stopped = train_on_noise(long, tmp_path / "long", stop_after=5)
+    assert short.progress.step == stopped.progress.step == 5
+    for name in ("model", "ema"):
+        assert_same_state(*(_weights(training, name) for training in (short, stopped)))
+    ended = train_on_noise(long, tmp_path / "straight")
+    assert not torch.equal(ended.ema.model.top_down.gain, short.ema.model.top_down.gain)
+
+
+def _weights(training: Training, name: str) -> dict[str, torch.Tensor]:
+    model = training.ema.model if name == "ema" else training.model
+    return model.state_dict()

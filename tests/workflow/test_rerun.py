@@ -28,7 +28,7 @@ def test_tables_and_figures_are_all_there(finished: Project) -> None:
             assert (results / f"tables/{ablation}.{ending}").stat().st_size > 300
         for ending in ("pdf", "svg", "png"):
             assert (results / f"figures/{ablation}.{ending}").stat().st_size > 5000
-    for figure in ("block_norms", "instability", "samples"):
+    for figure in ("block_norms", "instability", "samples", "learnt", "increments"):
         for ending in ("pdf", "svg", "png"):
             assert (results / f"figures/{figure}.{ending}").stat().st_size > 5000
     assert (results / "runs/patches/x1/seed0/samples.png").stat().st_size > 1000

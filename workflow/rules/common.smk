@@ -152,10 +152,11 @@ def figure_files(stem, name):
     return [*others, in_report(f"{stem}.png", name, "Figures")]
 
 
-def study_figure_files():
+def study_figure_files(runs):
+    """The figures of a study that are drawn from these runs: baselines, or all that are probed."""
     stem = "results/{study}/figures"
     return [
-        file for name in registry.STUDY_FIGURES for file in figure_files(f"{stem}/{name}", name)
+        file for name in registry.figures_of(runs) for file in figure_files(f"{stem}/{name}", name)
     ]
 
 
@@ -180,11 +181,19 @@ def ablation_run_files(output_name):
     return files
 
 
-def study_figure_inputs():
-    """What the study's figures are made of: the probed runs of the baselines."""
-    of_figures = {file for figure in registry.STUDY_FIGURES.values() for file in figure.run_files}
+def study_figure_inputs(runs):
+    """What those figures are made of: files of the first seed of the baselines, or of all."""
+    of_figures = {
+        file for figure in registry.figures_of(runs).values() for file in figure.run_files
+    }
     tables = [f"{name}.parquet" for name in written_by("probe")]
     names = ["config.yaml", "train.json", *tables, *sorted(of_figures)]
+    if runs == "probed":  # their settings are in the table of runs
+        return [
+            path
+            for name in [*names, "history.parquet", "test.parquet"]
+            for path in probed_files(name)
+        ]
     return [path for name in names for path in baseline_files(name)]
 
 
@@ -193,7 +202,8 @@ def study_files():
     of_study = [
         *study_table_files("all"),
         *study_table_files("probed"),
-        *study_figure_files(),
+        *study_figure_files("baselines"),
+        *study_figure_files("probed"),
     ]
     of_ablations = [
         file.replace("{ablation}", ablation)

@@ -11,6 +11,7 @@ rule measure:
         run_table_files("evaluate"),
         run_table_files("probe"),
         "results/{study}/runs/{dataset}/{variant}/seed{seed}/samples.npy",
+        "results/{study}/runs/{dataset}/{variant}/seed{seed}/learnt.npy",
         "results/{study}/runs/{dataset}/{variant}/seed{seed}/samples.png",
     log:
         "results/{study}/logs/measure/{dataset}-{variant}-seed{seed}.log",

@@ -43,10 +43,10 @@ rule probes:
 
 rule figures:
     input:
-        study_figure_inputs(),
+        study_figure_inputs("baselines"),
         ablations=expand("results/{{study}}/ablations/{ablation}.yaml", ablation=STUDY.ablations),
     output:
-        study_figure_files(),
+        study_figure_files("baselines"),
     log:
         "results/{study}/logs/figures.log",
     conda:
@@ -54,9 +54,25 @@ rule figures:
     params:
         study_dir=subpath(output[0], ancestor=2),
         drawn=list(STUDY.ablations),  # one less makes no input newer
+        runs="baselines",
     shell:
-        "python -m study figures --ablations {input.ablations:q} --study-dir {params.study_dir:q}"
-        " > {log:q} 2>&1"
+        "python -m study figures --runs {params.runs:q} --ablations {input.ablations:q}"
+        " --study-dir {params.study_dir:q} > {log:q} 2>&1"
+
+
+# A job of its own: the figures of the baselines do without the other runs.
+use rule figures as probed_figures with:
+    input:
+        study_figure_inputs("probed"),
+        ablations=expand("results/{{study}}/ablations/{ablation}.yaml", ablation=STUDY.ablations),
+    output:
+        study_figure_files("probed"),
+    log:
+        "results/{study}/logs/probed_figures.log",
+    params:
+        study_dir=subpath(output[0], ancestor=2),
+        drawn=list(STUDY.ablations),
+        runs="probed",
 
 
 # The study to look at, in one file; Snakemake's own --report has the provenance of jobs.

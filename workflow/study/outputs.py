@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from model.files import write_text
 from model.table import Table, write_parquet
-from study.registry import ABLATION_OUTPUTS, STUDY_FIGURES, STUDY_TABLES
+from study.registry import ABLATION_OUTPUTS, STUDY_TABLES, figures_of
 
 # pandas, and seaborn far more so, take long to import: each command is a process of the workflow.
 if TYPE_CHECKING:
@@ -32,15 +32,22 @@ def write_study_tables(tables: Mapping[str, "pa.Table"], directory: Path) -> Non
             write_text(directory / f"{name}.tex", module.to_latex(table.to_pandas()))
 
 
-def write_study_figures(ablations: Sequence["Ablation"], study_dir: Path) -> None:
-    """Draw all figures of a study: importing seaborn takes longer than drawing one."""
+def write_study_figures(
+    ablations: Sequence["Ablation"], study_dir: Path, runs: Literal["baselines", "probed"]
+) -> None:
+    """Draw a study's figures of these runs at once: importing seaborn takes longer than one."""
     from study.figures.style import save
     from study.results import StudyResults
 
-    names = sorted({table for figure in STUDY_FIGURES.values() for table in figure.tables})
-    baselines = {path for a in ablations for path in a.baseline_dirs(study_dir)}
-    results = StudyResults.of_runs(study_dir, ablations[0].study, names, baselines)
-    for name, figure in STUDY_FIGURES.items():
+    figures = figures_of(runs)
+    names = sorted({table for figure in figures.values() for table in figure.tables})
+    run_dirs = {
+        path
+        for a in ablations
+        for path in (a.probed_dirs(study_dir) if runs == "probed" else a.baseline_dirs(study_dir))
+    }
+    results = StudyResults.of_runs(study_dir, ablations[0].study, names, run_dirs)
+    for name, figure in figures.items():
         drawn = import_module(figure.module).draw(ablations, results)
         save(drawn, study_dir / "figures", name)
 

@@ -163,7 +163,7 @@ def _evaluation(plan: RunPlan, folder: Path, *, wanted: Sequence[str]) -> RunPla
     names = [f"{name}.parquet" for name in written_by("evaluate")]
     if plan.run.seed == 0:
         names += [f"{name}.parquet" for name in written_by("probe")]
-        names += ["samples.npy", "samples.png"]
+        names += ["samples.npy", "learnt.npy", "samples.png"]
     times = {name: _modified(folder / name) for name in names}
     missing = [name for name, time in times.items() if time is None]
     if missing and wanted:

@@ -25,9 +25,10 @@ class StudyTable:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFigure:
-    """figures/{name}.*: of the first seed of each ablation's baseline."""
+    """figures/{name}.*: of the first seed of each ablation's baseline, or of every variant."""
 
     module: str  # holds `draw(ablations, results)`
+    runs: Literal["baselines", "probed"] = "baselines"
     tables: tuple[str, ...]  # of those of a study, with the rows of those runs only
     run_files: tuple[str, ...] = ()  # of those runs, that it is drawn from
 
@@ -79,6 +80,15 @@ STUDY_FIGURES = {
     "samples": StudyFigure(
         module="study.figures.samples", tables=("temperatures",), run_files=("samples.npy",)
     ),
+    "learnt": StudyFigure(
+        module="study.figures.learnt", tables=("learnt",), run_files=("learnt.npy",)
+    ),
+    "increments": StudyFigure(
+        module="study.figures.increments", runs="probed", tables=("runs", "increments")
+    ),
+    "over_training": StudyFigure(
+        module="study.figures.over_training", runs="probed", tables=("runs", "theory", "learnt")
+    ),
 }
 ABLATION_OUTPUTS = {
     "comparison": AblationOutput(
@@ -117,6 +127,11 @@ ABLATION_OUTPUTS = {
 def tables_of(runs: Literal["all", "probed"]) -> list[str]:
     """The names of the tables that hold rows of these runs."""
     return [name for name, table in STUDY_TABLES.items() if table.runs == runs]
+
+
+def figures_of(runs: Literal["baselines", "probed"]) -> dict[str, StudyFigure]:
+    """The figures of a study that are drawn from these runs."""
+    return {name: figure for name, figure in STUDY_FIGURES.items() if figure.runs == runs}
 
 
 def outputs_of(ablation: str, refinement: Sequence[int]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.measurement.kept_samples import Images, read_samples
+from model.measurement.kept_images import Images, read_images
 from model.table import read_parquet
 from study.collecting.collect import collect
 
@@ -44,6 +44,9 @@ class StudyResults:
         """The folder of a run."""
         return self.runs / dataset / variant / f"seed{seed}"
 
-    def samples(self, dataset: str, variant: str, seed: int) -> Images:
-        """The kept samples of a run, uint8 [temperatures, n, C, H, W]; raises ResultError."""
-        return read_samples(self.run_dir(dataset, variant, seed) / "samples.npy")
+    def images(self, name: str, dataset: str, variant: str, seed: int) -> Images:
+        """Images that a run keeps, uint8 [kinds, n, C, H, W]; raises ResultError.
+
+        `name` is samples, of temperatures, or learnt, of resolutions.
+        """
+        return read_images(self.run_dir(dataset, variant, seed) / f"{name}.npy")

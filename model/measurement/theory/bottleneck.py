@@ -6,6 +6,10 @@ import torch
 from torch import Generator, Tensor
 
 from model.network.hvae import HVAE
+from model.randomness import Purpose, image_generators
+
+NUM_IMAGES = 200  # of the test set, the first ones
+BATCH_SIZE = 50  # images
 
 
 @torch.inference_mode()
@@ -31,3 +35,28 @@ def coarse_reconstructions(
         else:
             states[block.resolution] = block.generate(x, eps, temperature=0)
     return model.likelihood.decode(top_down.features(states), generators)
+
+
+def reconstructions(
+    model: HVAE, images: Tensor, seed: int, resolutions: Iterable[int]
+) -> dict[int, Tensor]:
+    """Reconstructions of images uint8 [N, C, H, W] from their latents up to each resolution.
+
+    uint8 [N, C, H, W] in 0 ... 255 on the CPU, as `coarse_reconstructions` gives them.
+    """
+    parts: dict[int, list[Tensor]] = {resolution: [] for resolution in resolutions}
+    for start in range(0, len(images), BATCH_SIZE):
+        batch = images[start : start + BATCH_SIZE].to(model.device)
+        indices = range(start, start + len(batch))
+        # The noise of the first pass of bounds.py; the pixels' is used nowhere else.
+        noise = model.draw_noise(
+            image_generators(seed, Purpose.TEST_NOISE, 0, images=indices, device=model.device)
+        )
+        with torch.inference_mode():
+            seen = model.encode(batch)
+        for resolution, found in parts.items():
+            pixels = image_generators(
+                seed, Purpose.SAMPLING, 3, images=indices, device=model.device
+            )
+            found.append(coarse_reconstructions(model, seen, noise, resolution, pixels).cpu())
+    return {resolution: torch.cat(found) for resolution, found in parts.items()}

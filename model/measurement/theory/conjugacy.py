@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from model.config import ModelConfig
 from model.measurement.theory.wavelet_basis import analysis, change_basis
 from model.network.hvae import HVAE
+from model.network.likelihood import covered_pixels
 from model.network.pooling import embed, pool
 from model.table import Table, column
 
@@ -67,6 +68,16 @@ def as_seen(images: Tensor, config: ModelConfig) -> Tensor:
     missing = (1 << (size - 1).bit_length()) - size
     before, after = missing // 2, missing - missing // 2
     return (pad(images.double(), [before, after] * 2) - mean) / std
+
+
+def blackened(pixels: Tensor, config: ModelConfig) -> Tensor:
+    """Pixel values [N, C, H, W], black around those that the likelihood covers, as in the data.
+
+    What a model draws there says nothing.
+    """
+    covered = covered_pixels(pixels, config)
+    margin = (config.image_size - covered.shape[-1]) // 2
+    return pad(covered, [margin] * 4)
 
 
 def conjugacy_error(x: Tensor, factor: int, pooling: str, basis: str) -> float:

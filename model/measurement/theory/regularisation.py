@@ -11,25 +11,20 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from model.config import ModelConfig
-from model.measurement.theory.bottleneck import coarse_reconstructions
-from model.measurement.theory.conjugacy import detail, energy
+from model.measurement.theory.bottleneck import BATCH_SIZE, NUM_IMAGES, reconstructions
+from model.measurement.theory.conjugacy import blackened, detail, energy
 from model.measurement.theory.lipschitz import before_pooling, lipschitz_lower, lipschitz_upper
 from model.measurement.theory.transport import gelbrich, paired, transport_cost
 from model.network.hvae import HVAE
-from model.network.likelihood import covered_pixels
 from model.network.pooling import embed, pool
-from model.randomness import Purpose, image_generators
 from model.table import Table, column
 
 if TYPE_CHECKING:
     from model.measurement.trained import Probe
 
-NUM_IMAGES = 200  # of the test set, the first ones
-NUM_JACOBIANS = 16  # of those
-BATCH_SIZE = 50  # images
+NUM_JACOBIANS = 16  # of the test images
 
 TABLE = Table(
     name="regularisation",
@@ -162,9 +157,7 @@ def normalised(pixels: Tensor, config: ModelConfig) -> Tensor:
     """Pixel values [N, C, H, W] as the network gets them, float64, black where none is scored."""
     assert config.pixel_mean is not None
     assert config.pixel_std is not None, "with_pixel_moments gives both"
-    covered = covered_pixels(pixels, config).double()
-    margin = (config.image_size - covered.shape[-1]) // 2
-    return (pad(covered, [margin] * 4) - config.pixel_mean) / config.pixel_std
+    return (blackened(pixels, config).double() - config.pixel_mean) / config.pixel_std
 
 
 def bottleneck_images(model: HVAE, images: Tensor, seed: int) -> Tensor:
@@ -172,21 +165,8 @@ def bottleneck_images(model: HVAE, images: Tensor, seed: int) -> Tensor:
 
     Pixel values as the dataset's, on the CPU: of binary images the probability of a white pixel.
     """
-    coarsest, parts = min(block.resolution for block in model.config.top_down), []
-    for start in range(0, len(images), BATCH_SIZE):
-        batch = images[start : start + BATCH_SIZE].to(model.device)
-        indices = range(start, start + len(batch))
-        noise, pixels = (
-            image_generators(seed, *purpose, images=indices, device=model.device)
-            # The noise of the first pass of bounds.py; the pixels' is used nowhere else.
-            for purpose in ((Purpose.TEST_NOISE, 0), (Purpose.SAMPLING, 3))
-        )
-        with torch.inference_mode():
-            seen = model.encode(batch)
-        parts.append(
-            coarse_reconstructions(model, seen, model.draw_noise(noise), coarsest, pixels).cpu()
-        )
-    found = torch.cat(parts)
+    coarsest = min(block.resolution for block in model.config.top_down)
+    found = reconstructions(model, images, seed, [coarsest])[coarsest]
     return found.double() / 255 if model.config.likelihood == "bernoulli" else found
 
 

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from model.data.batches import held_out_images
-from model.measurement.theory import regularisation
+from model.measurement.theory import bottleneck
 from model.measurement.theory.bottleneck import coarse_reconstructions
 from model.measurement.theory.conjugacy import detail, energy
 from model.measurement.theory.lipschitz import (
@@ -274,6 +274,17 @@ def test_a_scaled_first_layer_of_a_model_scales_detail_and_constant() -> None:
     assert after == pytest.approx([10 * b for b in before], rel=1e-5)
 
 
+def test_shuffled_reconstructions_hide_a_violation_and_give_no_other_verdict() -> None:
+    """The law is the same, the pairs are not: what pairs decided is left open, or assigned."""
+    x = data_with_detail(random(40, 1, 4, 4))
+    exact = LinearBridge(1.0, x.roll(1, 0))
+    assert LinearBridge(1.0, x).verdict(x) == "violated"
+    assert exact.verdict(x) == "inconclusive"
+    assert exact.verdict(x, Bracket(0.0, assigned(x, exact.reconstructed))) == "violated"
+    coarse = embed(pool(x, 2), 2)
+    assert LinearBridge(1.0, coarse.roll(1, 0)).verdict(x) == "consistent"
+
+
 def test_shuffled_skips_change_the_pairs_and_not_the_distance(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -284,7 +295,7 @@ def test_shuffled_skips_change_the_pairs_and_not_the_distance(
     def shuffled(*arguments: object) -> Tensor:
         return coarse_reconstructions(*arguments).roll(1, 0)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(regularisation, "coarse_reconstructions", shuffled)
+    monkeypatch.setattr(bottleneck, "coarse_reconstructions", shuffled)
     broken = regularisation_rows(model, images, seed=0)[0]
     for name in ("distance_lower", "detail_energy", "lipschitz_lower", "lipschitz_upper"):
         assert broken[name] == pytest.approx(whole[name], rel=1e-9)

@@ -8,9 +8,13 @@ from study.planning.ablation import Ablation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runs", choices=["baselines", "probed"], default="baselines", help="drawn from which"
+    )
     parser.add_argument("--ablations", type=Path, nargs="+", required=True, metavar="FILE.yaml")
     parser.add_argument("--study-dir", type=Path, required=True, help="results/STUDY")
 
 
 def run(args: argparse.Namespace) -> None:
-    write_study_figures([Ablation.load(path) for path in args.ablations], args.study_dir)
+    ablations = [Ablation.load(path) for path in args.ablations]
+    write_study_figures(ablations, args.study_dir, args.runs)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from model.measurement.kept_samples import Images
+from model.measurement.kept_images import Images
 from model.table import ResultError
 from study.comparing.selection import baselines
 from study.figures.style import MAX_WIDTH, finish, in_style, shared_or_each
@@ -30,7 +30,7 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     figure = Figure(figsize=(MAX_WIDTH, height), layout=layout)
     rows = figure.subplots(len(runs), num_columns, squeeze=False)
     for panels, of_run, (dataset, variant) in zip(rows, shown, runs, strict=True):
-        samples = results.samples(dataset, variant, int(of_run["seed"].iloc[0]))
+        samples = results.images("samples", dataset, variant, int(of_run["seed"].iloc[0]))
         if samples.ndim != 5 or len(samples) != len(of_run):
             raise ResultError(
                 f"samples.npy of {dataset}/{variant}: its shape {samples.shape} does not fit the "

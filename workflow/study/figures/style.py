@@ -99,6 +99,18 @@ def finish(figure: Figure, title: str, note: str, handles: Sequence[Artist] = ()
     return figure
 
 
+def word(note: str) -> Figure:
+    """A figure that says why it has no panels."""
+    return finish(Figure(figsize=(MAX_WIDTH, 0.5), layout="constrained"), note)
+
+
+def left_out(datasets: Iterable[str], differ_in: str) -> str:
+    """A sentence on the datasets that have no series of runs; "" for none."""
+    if names := ", ".join(datasets):
+        return f"Left out: {names}, where no two runs differ in their {differ_in} alone."
+    return ""
+
+
 def save(figure: Figure, directory: Path, name: str) -> None:
     """Write a figure in all formats; equal figures give equal bytes."""
     with _style():

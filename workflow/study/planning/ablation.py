@@ -51,6 +51,14 @@ class Ablation:
             for seed in range(self.seeds[dataset])
         ]
 
+    def probed_dirs(self, study_dir: Path) -> list[Path]:
+        """The folders of the first seed of each variant: what is probed."""
+        return [
+            study_dir / "runs" / dataset / variant / "seed0"
+            for dataset, variants in self.variants.items()
+            for variant in variants
+        ]
+
     def baseline_dirs(self, study_dir: Path) -> list[Path]:
         """The folders of the first seed of each dataset's baseline."""
         return [
