@@ -32,6 +32,7 @@ _COLOURS = dict(zip(EXPONENTS, sns.color_palette("colorblind"), strict=False))
 @in_style
 def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     """A panel per series of repeats and resolution; a word where there is no series."""
+    title = f"Drift and noise over the repeats: study {ablations[0].study}"
     datasets = {dataset for ablation in ablations for dataset in ablation.variants}
     found = [
         (of_series["dataset"].iloc[0], _steps(of_series, results.tables["increments"]))
@@ -40,14 +41,14 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     found = [(dataset, steps) for dataset, steps in found if steps["repeats"].nunique() > 1]
     without = sorted(datasets - {dataset for dataset, _ in found})
     if not found:
-        return word(left_out(without, "repeats"))
+        return word(title, left_out(without, "repeats"))
     rows = [
         (dataset, panels[start : start + COLUMNS])
         for dataset, steps in found
         for panels in [[*steps.groupby("resolution")]]
         for start in range(0, len(panels), COLUMNS)
     ]
-    figure = Figure(figsize=(MAX_WIDTH, 1.9 * len(rows) + 0.9), layout="constrained")
+    figure = Figure(figsize=(MAX_WIDTH, 1.9 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), COLUMNS, squeeze=False)
     for in_row, (dataset, panels) in zip(axes, rows, strict=True):
         for ax, (resolution, of_panel) in zip(in_row, panels, strict=False):
@@ -57,7 +58,7 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
             ax.remove()
     for ax in axes[:, 0]:
         ax.set_ylabel("norm per application")
-    return finish(figure, _note(found, without))
+    return finish(figure, title, _note(found, without))
 
 
 def slope(repeats: "pd.Series[int]", norms: "pd.Series[float]") -> float:

@@ -22,13 +22,14 @@ _GREY = "0.45"
 @in_style
 def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     """A row of panels per dataset and baseline: energies, coherence, images."""
+    title = f"What is learnt of each resolution: study {ablations[0].study}"
     runs = [
         run for run in baselines(ablations) if len(results.probed_run("learnt", *run))
     ]  # a model without resolutions has no rows
     if not runs:
-        return word("No model has latents at several resolutions.")
+        return word(title, "No model has latents at several resolutions.")
     shown = [results.probed_run("learnt", *run) for run in runs]
-    figure = Figure(figsize=(MAX_WIDTH, 2.3 * len(runs) + 1.3), layout="constrained")
+    figure = Figure(figsize=(MAX_WIDTH, 2.3 * len(runs) + 0.2), layout="constrained")
     widths = [1, 1, 1.4]
     rows = figure.subplots(len(runs), 3, squeeze=False, width_ratios=widths)
     for panels, of_run, (dataset, variant) in zip(rows, shown, runs, strict=True):
@@ -44,7 +45,7 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
         _draw_images(panels[2], images[:, :DRAWN], ["test", *map(str, colours)])
         panels[0].set_ylabel(f"{dataset} ({variant})\nenergy")
         panels[1].set_ylabel("coherence with test images")
-    return finish(figure, _note(shown))
+    return finish(figure, title, _note(shown))
 
 
 def _colours(of_run: pd.DataFrame) -> dict[int, tuple[float, ...]]:

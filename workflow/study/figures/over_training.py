@@ -30,6 +30,7 @@ _BLUE, _ORANGE = sns.color_palette("colorblind")[:2]
 @in_style
 def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     """A row per series of lengths: the sides of the inequality, and the coherence."""
+    title = f"Over training: study {ablations[0].study}"
     theory, learnt = results.tables["theory"], results.tables["learnt"]
     whole = theory[(theory["statement"] == INEQUALITY) & theory["resolution"].isna()]
     found = []
@@ -40,8 +41,8 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     datasets = {dataset for ablation in ablations for dataset in ablation.variants}
     without = sorted(datasets - {sides["dataset"].iloc[0] for sides, _ in found})
     if not found:
-        return word(left_out(without, "length"))
-    figure = Figure(figsize=(MAX_WIDTH, 2.3 * len(found) + 1.1), layout="constrained")
+        return word(title, left_out(without, "length"))
+    figure = Figure(figsize=(MAX_WIDTH, 2.3 * len(found)), layout="constrained")
     rows = figure.subplots(len(found), 2, squeeze=False)
     for panels, (sides, of_runs) in zip(rows, found, strict=True):
         _draw_sides(panels[0], sides)
@@ -55,7 +56,7 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
             ax.xaxis.set_minor_locator(NullLocator())
             ax.set_xlabel("iterations")
             sns.despine(ax=ax)
-    return finish(figure, _note(found, without))
+    return finish(figure, title, _note(found, without))
 
 
 def _draw_sides(ax: Axes, sides: pd.DataFrame) -> None:

@@ -99,9 +99,9 @@ def finish(figure: Figure, title: str, note: str, handles: Sequence[Artist] = ()
     return figure
 
 
-def word(note: str) -> Figure:
+def word(title: str, note: str) -> Figure:
     """A figure that says why it has no panels."""
-    return finish(Figure(figsize=(MAX_WIDTH, 0.5), layout="constrained"), note)
+    return finish(Figure(figsize=(MAX_WIDTH, 0.2), layout="constrained"), title, note)
 
 
 def left_out(datasets: Iterable[str], differ_in: str) -> str:
