@@ -59,6 +59,7 @@ demo: install ## train, evaluate, tabulate and draw the study `demo` (minutes, n
 	@echo
 	@echo 'Tables:  results/demo/tables'
 	@echo 'Figures: results/demo/figures'
+	@echo 'All of it in the layout of a paper: results/demo/paper.pdf'
 	@echo 'All of it in one page, for a browser: results/demo/index.html'
 
 # --- Checks ---------------------------------------------------------------------------------------

@@ -199,9 +199,13 @@ def study_files():
     return [file.replace("{study}", STUDY.name) for file in [*of_study, *of_ablations]]
 
 
-def study_page():
-    """The page of the study, which shows all of them."""
-    return f"results/{STUDY.name}/index.html"
+# What shows all of them: the file of each rule, whose name is its command's.
+STUDY_REPORTS = {"page": "index.html", "paper": "paper.pdf"}
+
+
+def study_reports():
+    """The study to look at: in a browser, and in the layout of a paper."""
+    return [f"results/{STUDY.name}/{file}" for file in STUDY_REPORTS.values()]
 
 
 def write_partial():
