@@ -24,4 +24,4 @@ rule all:
     input:
         study_files(),
         sample_images(),
-        study_page(),
+        study_reports(),

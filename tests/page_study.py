@@ -7,7 +7,8 @@ from written_results import write_ablation, write_output, write_probe, write_run
 
 from study.__main__ import main
 
-TITLE = 'Weight <script>alert(1)</script> & "more" {{ 7 * 7 }}'
+# Nothing of it is markup: of HTML, of Jinja, of Typst.
+TITLE = r'Weight <script>alert(1)</script> & "more" {{ 7 * 7 }} #f[*b*] _i_ $x$ @y <z> \ // `r` /*'
 
 
 def write_page_study(results: Path) -> None:

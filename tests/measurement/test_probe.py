@@ -301,7 +301,7 @@ def test_instability_figure_draws_the_table(copy: Path) -> None:
 def test_samples_figure_has_a_column_per_temperature(copy: Path) -> None:
     rows = table(copy, "instability")
     figure = drawn(samples, copy, "x1")
-    assert [ax.get_title() for ax in figure.axes] == ["0.25", "0.5", "1"]
+    assert [ax.get_title() for ax in figure.axes] == ["T = 0.25", "T = 0.5", "T = 1"]
     bold = [ax.get_title() for ax in figure.axes if ax.title.get_fontweight() == "bold"]
     assert bold == [f"{nearest_temperature(rows[rows['variant'] == 'x1']):g}"]
     kept = np.load(copy / "runs/digits/x1/seed0/samples.npy")

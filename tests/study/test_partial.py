@@ -61,6 +61,7 @@ def test_partial_tables_mark_what_has_not_finished(
     page = (directory / "index.html").read_text()
     assert "2 of 4 runs are there" in page
     assert "Not finished: single-resolution." in page
+    assert (directory / "paper.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_final_tables_take_the_place_of_partial_ones(tmp_path: Path) -> None:

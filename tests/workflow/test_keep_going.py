@@ -46,6 +46,7 @@ def test_a_failed_run_costs_only_the_ablations_that_use_it(project: Project) -> 
     assert (partial / "runs.parquet").is_file()
     assert (partial / "resolutions.pdf").is_file()
     assert "digits/single-resolution/seed0</p>" in (partial / "index.html").read_text()
+    assert (partial / "paper.pdf").is_file()
 
     told = (project.directory / "told").read_text().splitlines()
     assert told[0].startswith("failed digits/single-resolution/seed0 two: digits/single-")

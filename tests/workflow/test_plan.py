@@ -20,6 +20,7 @@ def test_tiny_plans_each_run_once_however_many_ablations_use_it(project: Project
         "probes": 1,
         "figures": 1,
         "page": 1,
+        "paper": 1,
     }
 
 
@@ -32,7 +33,7 @@ def test_one_seed_of_each_variant_is_probed(project: Project) -> None:
     planned = project.planned(study="demo")
     assert planned["train"] == 24  # eight variants on digits, three seeds
     assert (planned["measure"], planned["evaluate"]) == (8, 16)
-    assert planned["probes"] == planned["figures"] == planned["page"] == 1
+    assert planned["probes"] == planned["figures"] == planned["page"] == planned["paper"] == 1
 
 
 def test_an_ablation_of_existing_options_is_a_few_lines_without_code(project: Project) -> None:

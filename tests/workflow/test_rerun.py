@@ -33,6 +33,7 @@ def test_tables_and_figures_are_all_there(finished: Project) -> None:
             assert (results / f"figures/{figure}.{ending}").stat().st_size > 5000
     assert (results / "runs/patches/x1/seed0/samples.png").stat().st_size > 1000
     assert "17 runs, 17 finished" in (results / "index.html").read_text()
+    assert (results / "paper.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_every_variant_is_probed(finished: Project) -> None:
@@ -75,7 +76,7 @@ def test_data_that_a_killed_head_left_marked_hide_nothing_that_is_to_be_done(
     table = finished.directory / "results/tiny/tables/weight-sharing.md"
     table.unlink()
     incomplete.touch()
-    assert finished.planned() == {"comparison": 1, "page": 1}
+    assert finished.planned() == {"comparison": 1, "page": 1, "paper": 1}
     result = finished.snakemake()
     assert result.returncode == 0, result.stderr
     assert table.exists()
@@ -94,6 +95,7 @@ def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished:
             "measure": 2,
             "probes": 1,
             "page": 1,
+            "paper": 1,
         }
     assert finished.planned() == {}
 
@@ -103,7 +105,7 @@ def test_a_removed_ablation_leaves_the_figures_of_the_study(finished: Project) -
     old = "ablations: [weight-sharing, state-norm, resolutions, fourier-features]\n    model: {wid"
     with finished.edited("config.yaml", old, old.replace(", fourier-features", "")):
         planned = finished.planned()
-        assert planned["figures"] == planned["page"] == 1
+        assert planned["figures"] == planned["page"] == planned["paper"] == 1
         assert "train" not in planned
     assert finished.planned() == {}
 
@@ -142,7 +144,7 @@ def test_a_deleted_table_comes_back_without_training(finished: Project) -> None:
     table = finished.directory / "results/tiny/tables/resolutions.md"
     before = table.read_bytes()
     table.unlink()
-    assert finished.planned() == {"comparison": 1, "page": 1}
+    assert finished.planned() == {"comparison": 1, "page": 1, "paper": 1}
     assert finished.snakemake().returncode == 0
     assert table.read_bytes() == before
 

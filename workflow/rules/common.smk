@@ -47,7 +47,6 @@ LEFT_OUT = set()  # files that are there, without the jobs that make them: see s
 HEAD = guard(workflow, STUDY.name, snakemake_persistence, snakemake_logger, objection, LEFT_OUT)
 NOTIFIER = Notifier(STUDY, Path("results"))
 STARTED = time.time()
-PAGE = Path("results", STUDY.name, "index.html")
 
 
 onstart:
@@ -59,8 +58,9 @@ onstart:
 onsuccess:
     if workflow.is_main_process:
         NOTIFIER.end(is_success=True)
-        if PAGE.exists() and PAGE.stat().st_mtime >= STARTED:  # it was made now
-            print(f"The study in one page, for a browser: {PAGE}", file=sys.stderr)
+        for report in map(Path, study_reports()):
+            if report.exists() and report.stat().st_mtime >= STARTED:  # it was made now
+                print(f"The study to look at: {report}", file=sys.stderr)
 
 
 onerror:
@@ -214,9 +214,13 @@ def study_files():
     return [file.replace("{study}", STUDY.name) for file in [*of_study, *of_ablations]]
 
 
-def study_page():
-    """The page of the study, which shows all of them."""
-    return f"results/{STUDY.name}/index.html"
+# What shows all of them: the file of each rule, whose name is its command's.
+STUDY_REPORTS = {"page": "index.html", "paper": "paper.pdf"}
+
+
+def study_reports():
+    """The study to look at: in a browser, and in the layout of a paper."""
+    return [f"results/{STUDY.name}/{file}" for file in STUDY_REPORTS.values()]
 
 
 def write_partial():

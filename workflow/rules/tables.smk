@@ -75,24 +75,31 @@ use rule figures as probed_figures with:
         runs="probed",
 
 
-# The study to look at, in one file; Snakemake's own --report has the provenance of jobs.
-rule page:
-    input:
-        study_files(),
-        probed_files("samples.png"),
-        ablations=expand("results/{{study}}/ablations/{ablation}.yaml", ablation=STUDY.ablations),
-    output:
-        "results/{study}/index.html",
-    log:
-        "results/{study}/logs/page.log",
-    conda:
-        "../../envs/report.yaml"
-    params:
-        study_dir=subpath(output[0], parent=True),
-        shown=list(STUDY.ablations),  # one less makes no input newer
-    shell:
-        "python -m study page --ablations {input.ablations:q} --study-dir {params.study_dir:q}"
-        " > {log:q} 2>&1"
+# The study to look at, in one file each; Snakemake's own --report has the provenance of jobs.
+for report_name, report_file in STUDY_REPORTS.items():
+
+    rule:
+        name:
+            report_name
+        input:
+            study_files(),
+            probed_files("samples.png"),
+            ablations=expand(
+                "results/{{study}}/ablations/{ablation}.yaml", ablation=STUDY.ablations
+            ),
+        output:
+            f"results/{{study}}/{report_file}",
+        log:
+            f"results/{{study}}/logs/{report_name}.log",
+        conda:
+            "../../envs/report.yaml"
+        params:
+            command=report_name,
+            study_dir=subpath(output[0], parent=True),
+            shown=list(STUDY.ablations),  # one less makes no input newer
+        shell:
+            "python -m study {params.command} --ablations {input.ablations:q}"
+            " --study-dir {params.study_dir:q} > {log:q} 2>&1"
 
 
 rule describe_ablation:

@@ -21,7 +21,7 @@ FOR_USERS = {
     "partial": "tables and figures of the runs that have finished so far",
     "retrain": "set runs aside, so that snakemake trains them from scratch",
 }
-FOR_RULES = ("collect", "ablation", "figures", "page", "document")
+FOR_RULES = ("collect", "ablation", "figures", "page", "paper", "document")
 
 _EPILOG = """\
 The usual way:
@@ -33,7 +33,7 @@ The usual way:
   study compare digits/x1 digits/r2           two variants, image by image
 
 `study COMMAND --help` has the options of a command. The workflow itself calls
-study collect, ablation, figures and page; study document writes results/README.md.
+study collect, ablation, figures, page and paper; study document writes results/README.md.
 """
 
 

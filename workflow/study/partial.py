@@ -14,8 +14,9 @@ from model.table import ResultError
 from study.collecting.collect import collect
 from study.collecting.training_record import TrainingRecord
 from study.outputs import draw_ablation, write_ablation_table, write_study_tables
-from study.page.section import Files
+from study.page.output import Files
 from study.page.write import write_page
+from study.paper.write import write_paper
 from study.planning.ablation import Ablation
 from study.planning.study import Run, Study
 from study.registry import ABLATION_OUTPUTS, outputs_of, tables_of
@@ -57,6 +58,7 @@ def write_partial_tables(study: Study, results: Path, skip: Callable[[str], None
     missing = [run.name for run in _without(study, found)]
     files = Files(tables=directory, figures=directory)
     write_page(study_dir, list(study.ablations.values()), directory, files, missing)
+    write_paper(study_dir, list(study.ablations.values()), directory, files, missing)
     return directory
 
 

@@ -31,6 +31,7 @@ class StudyFigure:
     runs: Literal["baselines", "probed"] = "baselines"
     tables: tuple[str, ...]  # of those of a study, with the rows of those runs only
     run_files: tuple[str, ...] = ()  # of those runs, that it is drawn from
+    source: str | None = None  # the paper's figure that it regenerates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +74,17 @@ STUDY_TABLES = {
     ),
 }
 STUDY_FIGURES = {
-    "block_norms": StudyFigure(module="study.figures.block_norms", tables=("block_norms",)),
+    "block_norms": StudyFigure(
+        module="study.figures.block_norms", tables=("block_norms",), source="figure5"
+    ),
     "instability": StudyFigure(
         module="study.figures.instability", tables=("instability", "temperatures")
     ),
     "samples": StudyFigure(
-        module="study.figures.samples", tables=("temperatures",), run_files=("samples.npy",)
+        module="study.figures.samples",
+        tables=("temperatures",),
+        run_files=("samples.npy",),
+        source="figure6",
     ),
     "learnt": StudyFigure(
         module="study.figures.learnt", tables=("learnt",), run_files=("learnt.npy",)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from study.page.section import Files
+from study.page.output import Files
 from study.page.write import write_page
 from study.planning.ablation import Ablation
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from model.table import read_parquet
+from study.page.output import Files
+from study.planning.ablation import Ablation
 from study.tables.markdown import decimals
 
 Row = Mapping[str, Any]  # of the table `comparison`
@@ -17,6 +20,12 @@ class Finding:
     dataset: str
     text: str
     num_decided: int  # differences whose 95 % interval over seeds leaves out 0
+
+
+def ablation_findings(ablation: Ablation, files: Files) -> list[Finding]:
+    """The findings of an ablation, as far as its table is there; raises ResultError."""
+    comparison = files.tables / f"{ablation.name}.parquet"
+    return findings(read_parquet(comparison).to_pylist()) if comparison.exists() else []
 
 
 def findings(comparison: Iterable[Row]) -> list[Finding]:

@@ -9,8 +9,7 @@ from typing import Any
 
 from model.config import ModelConfig, TrainConfig, descriptions
 from model.training.progress_file import duration
-from study.tables.comparison import DIVERGED
-from study.tables.markdown import decimals
+from study.tables.markdown import DIVERGED, decimals
 
 Row = Mapping[str, Any]
 
@@ -131,7 +130,7 @@ def _run(row: Row, timing: Row, segments: Sequence[Row], shared: set[str]) -> Pa
 
 
 def _segment(row: Row) -> Segment:
-    commit = (row["git_commit"] or "no repository")[:_SHORT]
+    commit = (row["git_commit"] or "")[:_SHORT] or "no repository"
     ranks = f"{row['ranks']} × " if row["ranks"] > 1 else ""
     versions = [f"Python {row['python_version']}", f"PyTorch {row['torch_version']}"]
     versions += [f"CUDA {row['cuda_version']}"] if row["cuda_version"] else []

@@ -1,11 +1,9 @@
-"""The samples of each variant on the page of its study."""
+"""The samples of each variant of a study."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from study.page.section import image_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +13,7 @@ class Samples:
     dataset: str
     variant: str
     seed: int
-    image: str  # as its address
+    image: Path  # PNG
 
 
 def samples_of(runs_dir: Path, runs: Iterable[Mapping[str, Any]]) -> list[Samples]:
@@ -25,7 +23,5 @@ def samples_of(runs_dir: Path, runs: Iterable[Mapping[str, Any]]) -> list[Sample
         dataset, variant, seed = row["dataset"], row["variant"], row["seed"]
         path = runs_dir / dataset / variant / f"seed{seed}" / "samples.png"
         if path.exists():
-            found.append(
-                Samples(dataset=dataset, variant=variant, seed=seed, image=image_address(path))
-            )
+            found.append(Samples(dataset=dataset, variant=variant, seed=seed, image=path))
     return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from model.training.progress_file import duration
@@ -45,8 +45,13 @@ def state_of(
     )
 
 
+def trained_until(segments: Iterable[Row]) -> datetime:
+    """When the last training of the table `segments` ended."""
+    end: datetime = max(row["started"] + timedelta(seconds=row["seconds"]) for row in segments)
+    return end
+
+
 def _facts(runs: Sequence[Row], timings: Sequence[Row], segments: Sequence[Row]) -> dict[str, str]:
-    ends = [row["started"] + timedelta(seconds=row["seconds"]) for row in segments]
     begun = min(row["started"] for row in segments)
     gpu_hours = sum(row["gpu_hours"] for row in timings)
     commits = [
@@ -59,7 +64,7 @@ def _facts(runs: Sequence[Row], timings: Sequence[Row], segments: Sequence[Row])
         "datasets": ", ".join(_once(f"{r['dataset']} ({r['dataset_version']})" for r in runs)),
         "variants": f"{len({row['variant'] for row in runs})}",
         "iterations": ", ".join(_once(f"{row['iterations']:,}" for row in runs)),
-        "trained": f"{begun:%Y-%m-%d %H:%M} to {max(ends):%Y-%m-%d %H:%M} UTC",
+        "trained": f"{begun:%Y-%m-%d %H:%M} to {trained_until(segments):%Y-%m-%d %H:%M} UTC",
         "time of all trainings": duration(sum(row["wall_seconds"] for row in timings)),
         "GPU hours": f"{gpu_hours:,.1f}" if gpu_hours else "",
         "devices": ", ".join(_once(row["device"] for row in segments)),

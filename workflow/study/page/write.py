@@ -9,9 +9,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from model.files import write_text
 from model.table import read_parquet
 from study.page.curves import curves_of, vega_program
+from study.page.image import has_pictures, image_address
+from study.page.output import Files, study_outputs
 from study.page.runs import runs_by_dataset
 from study.page.samples import samples_of
-from study.page.section import Files, ablation_section, study_outputs
+from study.page.section import ablation_section
 from study.page.state import state_of
 from study.planning.ablation import Ablation
 
@@ -23,6 +25,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_ENVIRONMENT.filters |= {"address": image_address, "has_pictures": has_pictures}
 
 
 def write_page(

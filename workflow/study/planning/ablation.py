@@ -42,6 +42,14 @@ class Ablation:
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}; {AGAIN}") from None
 
+    @property
+    def about(self) -> str:
+        """Title, study and description, with which captions begin."""
+        sentences = [f"{self.title.rstrip('.')} (study {self.study})."]
+        if self.description:
+            sentences.append(f"{self.description.rstrip('.')}.")
+        return " ".join(sentences)
+
     def run_dirs(self, study_dir: Path) -> list[Path]:
         """The folders of all its runs."""
         return [

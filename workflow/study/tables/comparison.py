@@ -16,7 +16,7 @@ from study.planning.ablation import Ablation
 from study.results import StudyResults
 from study.tables.columns import mean_columns
 from study.tables.latex import latex_table
-from study.tables.markdown import decimals, format_value, with_caption
+from study.tables.markdown import DIVERGED, decimals, format_value, with_caption
 from study.unit import UNIT_LABEL
 
 # fmt: off
@@ -96,7 +96,6 @@ def rows(ablation: Ablation, results: StudyResults, *, is_partial: bool = False)
 
 Row = Mapping[Hashable, Any]  # of a data frame
 MISSING = "…"  # a cell of a partial table whose runs have not finished
-DIVERGED = "×"
 NOT_DECIDED = " ?"
 INTERVAL = "± half the 95 % interval over seeds (Student's t)"
 UNUSED = " ‡"
@@ -283,10 +282,8 @@ def for_reading(frame: pd.DataFrame) -> tuple[list[tuple[str, str]], list[list[s
 
 def caption(ablation: Ablation, frame: pd.DataFrame) -> str:
     """What the table shows: the ablation's description, study, estimator, images, dataset."""
-    sentences = [f"{ablation.title.rstrip('.')} (study {ablation.study})."]
-    if ablation.description:
-        sentences.append(f"{ablation.description.rstrip('.')}.")
-    sentences += [
+    sentences = [
+        ablation.about,
         "Test NLL: one-sample ELBO, averaged weights (EMA), lower is better"
         + (f"; mean {INTERVAL}" if (frame["num_seeds"] > 1).any() else "; one seed")
         + ".",

@@ -5,6 +5,7 @@ from math import floor, isfinite, log10
 
 from tabulate import tabulate
 
+DIVERGED = "×"  # in place of a number
 DEFAULT_DECIMALS = {"nats": 2, "bits/dim": 3}
 
 
