@@ -5,6 +5,11 @@ samples of each temperature, uint8 [temperatures, 8, C, H, W], cut to the pixels
 covers.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from model.stop_signals import end_at_once
+
+    end_at_once()
+
 import argparse
 import sys
 from pathlib import Path

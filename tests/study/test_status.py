@@ -165,6 +165,7 @@ def test_between_two_jobs_and_until_somebody_goes_on(tmp_path: Path, study: Stud
             "Traceback (most recent call last):\n  File x\nMemoryError: 2 GiB\n",
             "MemoryError: 2 GiB",
         ),
+        ("Traceback (most recent call last):\n  File x\nKeyboardInterrupt\n", ""),  # Ctrl-C
         ("10:00 step 5/15 train raw\n", ""),
         ("", ""),
     ],
@@ -193,6 +194,8 @@ def test_results(tmp_path: Path, study: Study, result: str, state: str) -> None:
     tell(tmp_path, study, status=result, nll=80.0)
     found = status_of(tmp_path, study)
     assert (found.state, found.nll, found.resumes) == (state, 80.0, 1)
+    (directory / "model.safetensors").touch()  # of a training after the evaluation
+    assert "not evaluated yet" in status_of(tmp_path, study).reason
     (directory / "test.parquet").unlink()
     assert "not evaluated yet" in status_of(tmp_path, study).reason
     write_log(tmp_path, "error: no GPU\n", "evaluate/digits-x1-seed0.log")

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import psutil
 
+from model.files import is_older
 from model.run_config import RunConfig
 from model.training.progress_file import FILE, ProgressFile, duration
 from model.training.state_files import state_files
@@ -216,7 +217,8 @@ def _trained(
     except (KeyError, TypeError, ValueError, LookupError):
         reason = "its train.json is damaged: delete it and give the same snakemake command again"
         return replace(status, state="failed", reason=reason, log=str(directory / "train.json"))
-    if (directory / "test.parquet").exists():
+    test = directory / "test.parquet"
+    if test.exists() and not is_older(test, directory / "model.safetensors"):
         return status
     name = f"{status.run.replace('/', '-')}.log"
     for log in sorted((study_dir / "logs").glob(f"*/{name}")):
@@ -301,6 +303,8 @@ def _failure(log: Path) -> str:
     tail = log_end(log)
     lines = [line.strip() for line in tail.splitlines() if line.strip()]
     has_ended_badly = lines and (lines[-1].startswith("error:") or "Traceback (most" in tail)
+    if has_ended_badly and lines[-1] == "KeyboardInterrupt":  # it was told to end
+        return ""
     return lines[-1].removeprefix("error: ") if has_ended_badly else ""
 
 
