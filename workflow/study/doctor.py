@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.validation import ConfigError
-from study.doctor_cluster import lost_jobs, misfits
+from study.doctor_cluster import jobs_of, lost_jobs, misfits
 from study.doctor_data import broken_data
 from study.doctor_findings import Finding, NotChecked
 from study.head.lock import Head
@@ -92,10 +92,11 @@ def _environment(lock: Path) -> Iterator[Finding]:
 
 
 def _jobs(project: Path) -> Iterator[Finding]:
-    """Jobs that the executor has lost, unless a living head is about to notice."""
-    if any(lives for _, _, lives in _known_heads(project)):
-        raise NotChecked("a snakemake is looking after them")
-    yield from lost_jobs(project)
+    """Jobs that the executor has lost, but for those of living heads, which are about to notice."""
+    heads = _known_heads(project)
+    living = {head.process for _, head, lives in heads if lives}
+    commands = {head.process: _again(head) for _, head, lives in heads if not lives}
+    yield from lost_jobs(project, living, commands)
 
 
 def _known_heads(project: Path) -> list[tuple[Path, Head, bool]]:
@@ -106,20 +107,26 @@ def _known_heads(project: Path) -> list[tuple[Path, Head, bool]]:
 
 
 def _heads(project: Path) -> Iterator[Finding]:
-    """What killed heads left: locks, and processes that still train."""
+    """What killed heads left: locks, processes that still train, jobs that nobody looks after."""
     heads = _known_heads(project)
     for lock, head, lives in heads:
         if lives:
             continue
-        again = head.command or f"snakemake --cores 2 --config study={head.study}"
         told = f"{head.machine.host}, process {head.pid}, since {head.since}"
-        yield Finding(f"the lock of a dead snakemake on study {head.study} ({told}): {lock}", again)
-        if orphans := find_orphans(lock.resolve()):
-            numbers = " ".join(str(process.pid) for process in orphans)
-            yield Finding(f"its processes still run: {numbers}", f"kill {numbers}")
+        what = f"the lock of a dead snakemake on study {head.study} ({told}): {lock}"
+        if numbers := [str(process.pid) for process in find_orphans(lock.resolve())]:
+            what += f"; its processes still run, and the same command ends them: {_some(numbers)}"
+        if jobs := jobs_of(project, head.process):
+            what += f"; nobody looks after its jobs until the same command does: {_some(jobs)}"
+        yield Finding(what, _again(head))
     if not heads and any((project / ".snakemake/locks").glob("*")):
         where = project / ".snakemake/locks"
         yield Finding(f"snakemake's locks, of no known head: {where}", "snakemake --unlock")
+
+
+def _again(head: Head) -> str:
+    """The same command that a head was started with."""
+    return head.command or f"snakemake --cores 2 --config study={head.study}"
 
 
 def _silent_s(lock: Path) -> float:
