@@ -155,6 +155,15 @@ def test_damaged_arrays(project: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert doctor(project, capsys)["data"][1] == mend
 
 
+def test_data_that_have_changed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = Study.load(project / "config.yaml", "tiny").run_config(Run("digits", "x1", 0))
+    write_run(project / "results/tiny", "digits", "x1", 0, config=config)
+    assert doctor(project, capsys)["data"] == (
+        "changed since these were trained on them: digits/x1/seed0",
+        "snakemake --cores 2 --config study=tiny",
+    )
+
+
 def test_data_that_are_nowhere(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = yaml.safe_load((project / "config.yaml").read_text())
     content["datasets"]["mine"] = content["datasets"]["digits"]

@@ -24,6 +24,7 @@ def planned(tmp_path: Path) -> Study:
     content = yaml.safe_load((ROOT / "config.yaml").read_text())
     content["studies"]["tiny"] |= {"datasets": ["digits"], "seeds": 2}
     content["studies"]["tiny"]["ablations"] = ["resolutions"]
+    content["data_dir"] = str(tmp_path / "data")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
     return Study.load(tmp_path / "config.yaml", "tiny")
 

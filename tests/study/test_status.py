@@ -23,6 +23,7 @@ from model.training.progress_file import ProgressFile
 from study.__main__ import main
 from study.planning.study import Run, Study
 from study.status import RunStatus, StudyStatus, study_status
+from study.status_text import print_status
 
 ROOT = Path(__file__).parents[2]
 X1 = Run("digits", "x1", 0)
@@ -35,6 +36,7 @@ def study(tmp_path: Path) -> Study:
     content = yaml.safe_load((ROOT / "config.yaml").read_text())
     content["studies"]["tiny"] |= {"datasets": ["digits"], "seeds": 2}
     content["studies"]["tiny"]["ablations"] = ["resolutions"]
+    content["data_dir"] = str(tmp_path / "data")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
     return Study.load(tmp_path / "config.yaml", "tiny")
 
@@ -226,6 +228,22 @@ def test_a_result_of_other_settings_says_which(tmp_path: Path, study: Study) -> 
     assert (found.state, found.iterations, found.planned_iterations) == ("done", 99, 15)
     (directory / "config.yaml").write_text(config.dump())  # which snakemake has been told again
     assert status_of(tmp_path, study).reason == "train.iterations was 99 and is 15"
+
+
+def test_data_that_have_changed(
+    tmp_path: Path, study: Study, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what dataset.json says; of a user's own images that nobody has read, there is a line."""
+    write_run(tmp_path / "results/tiny", "digits", "x1", 0, config=study.run_config(X1))
+    assert status_of(tmp_path, study).state == "done"
+    assert command(tmp_path, "tiny", "--data-dir", str(data_dir)) == 0
+    shown = capsys.readouterr().out
+    assert "digits/x1/seed0 outdated: its data have changed" in shown
+    unread = dataclasses.replace(study_status(study, tmp_path / "results"), unread_data=["cats"])
+    print_status([unread], show_all=False)
+    assert "the files of cats are not as they were read last: `study plan tiny`" in (
+        capsys.readouterr().out
+    )
 
 
 def test_strange_files_are_no_traceback(tmp_path: Path, study: Study) -> None:

@@ -4,6 +4,7 @@ import importlib.metadata
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from model.validation import ConfigError
@@ -13,7 +14,7 @@ from study.doctor_findings import Finding, NotChecked
 from study.head.lock import Head
 from study.head.orphans import find_orphans
 from study.place import data_of
-from study.plan import plan_runs
+from study.plan import DATA_CHANGED, plan_runs
 from study.planning.content import StudyData
 from study.planning.study import Study
 
@@ -57,7 +58,7 @@ class Place:
         return [
             Check(name="configuration", findings=[]),
             *checks,
-            _checked("data", broken_data(study, data)),
+            _checked("data", chain(broken_data(study, data), _changed(study, data, self.results))),
             _checked("results", _damaged(study, data, self.results)),
         ]
 
@@ -134,6 +135,14 @@ def _silent_s(lock: Path) -> float:
         return max(0.0, time.time() - lock.stat().st_mtime)
     except OSError:
         return float("inf")  # it has just ended
+
+
+def _changed(study: Study, data: StudyData, results: Path) -> Iterator[Finding]:
+    """Runs that were trained on other data than there are now."""
+    plans = plan_runs(study, data, results)
+    if runs := [plan.run.name for plan in plans if DATA_CHANGED in plan.reason]:
+        again = f"snakemake --cores 2 --config study={study.name}"
+        yield Finding(f"changed since these were trained on them: {_some(runs)}", again)
 
 
 def _damaged(study: Study, data: StudyData, results: Path) -> Iterator[Finding]:

@@ -26,7 +26,9 @@ from model.yaml_file import load_yaml
 from study.head.lock import Head
 from study.ledger import ledger_jobs
 from study.log_end import log_end
+from study.place import data_of
 from study.planning.study import Run, Study
+from study.stale_data import StaleData
 
 State = Literal["running", "failed", "stopped", "outdated", "diverged", "waiting", "done"]
 STATES: tuple[State, ...] = (
@@ -67,6 +69,9 @@ class StudyStatus:
     study: str
     head: str | None  # who makes it now, in words; None: nobody
     runs: Sequence[RunStatus]
+    unread_data: Sequence[
+        str
+    ] = ()  # datasets of which only `study plan` knows whether they changed
 
     @property
     def totals(self) -> dict[State, int]:
@@ -115,13 +120,17 @@ def studies_of(config: Path, results: Path, name: str | None) -> list[Study]:
     return [Study.load(config, name) for name in there or [str(content.get("study"))]]
 
 
-def study_status(study: Study, results: Path) -> StudyStatus:
-    """Read what there is of a study's runs under `results`; files are all that is asked."""
+def study_status(study: Study, results: Path, data_dir: str | None = None) -> StudyStatus:
+    """Read what there is of a study's runs under `results`; files are all that is asked.
+
+    `data_dir` is in place of that of config.yaml.
+    """
     study_dir, project = results / study.name, results.absolute().parent
     lock = project / ".snakemake/heads" / f"{study.name}.json"
     jobs = _cluster_jobs(project)
-    runs = [_status(study_dir, run, study.run_config(run), jobs) for run in study.runs]
-    return StudyStatus(study.name, _living_head(lock), runs)
+    data = StaleData(data_of(study, data_dir, results))
+    runs = [_status(study_dir, run, study.run_config(run), jobs, data) for run in study.runs]
+    return StudyStatus(study.name, _living_head(lock), runs, data.unread)
 
 
 def _kinds(run: RunStatus) -> list[tuple[str, ...]]:
@@ -130,7 +139,9 @@ def _kinds(run: RunStatus) -> list[tuple[str, ...]]:
     return [(dataset, variant), (dataset,), ()]
 
 
-def _status(study_dir: Path, run: Run, config: RunConfig, jobs: set[str]) -> RunStatus:
+def _status(
+    study_dir: Path, run: Run, config: RunConfig, jobs: set[str], data: StaleData
+) -> RunStatus:
     name = run.name
     directory = study_dir / "runs" / name
     log = study_dir / "logs/train" / f"{name.replace('/', '-')}.log"
@@ -156,7 +167,7 @@ def _status(study_dir: Path, run: Run, config: RunConfig, jobs: set[str]) -> Run
                 log=str(log),
             )
     if (record := _json(directory / "train.json")) is not None:
-        return _trained(status, record, config, directory, study_dir)
+        return _trained(status, record, config, directory, study_dir, data)
     if reason := _failure(log):
         return replace(status, state="failed", reason=reason, log=str(log))
     if progress is None:
@@ -197,8 +208,9 @@ def _trained(
     config: RunConfig,
     directory: Path,
     study_dir: Path,
+    data: StaleData,
 ) -> RunStatus:
-    """A run that has a result: that of its settings, or of others."""
+    """A run that has a result: that of its settings and data, or of others."""
     try:
         segment, step = record["segments"][-1], int(record["step"])
         status = replace(
@@ -210,6 +222,8 @@ def _trained(
         )
         if record["config_hash"] != config.hash:
             return replace(status, state="outdated", reason=_difference(record, config))
+        if data.is_of_others(config.dataset, record):
+            return replace(status, state="outdated", reason="its data have changed")
         if record["status"] == "diverged":
             status = replace(status, state="diverged", reason=f"after {step} steps")
         else:
