@@ -134,7 +134,7 @@ def test_runs_of_another_length_are_taken_as_they_are(
     assert note in readme
     write(tmp_path, study, study.runs[3])
     assert partial(tmp_path) == 0
-    assert "note: 3 finished runs of another length" in capsys.readouterr().out
+    assert "would now have: 3 of the runs" in capsys.readouterr().out
     assert "1 of 4 runs" in (tmp_path / "tiny/partial/README.md").read_text()
 
 
@@ -171,7 +171,7 @@ def test_runs_of_other_settings_are_told(
     wider = dataclasses.replace(config, model=dataclasses.replace(config.model, width=12))
     write_run(tmp_path / "tiny", config.dataset, config.variant, config.seed, config=wider)
     assert partial(tmp_path) == 1
-    assert "1 finished runs of another length, of other settings" in capsys.readouterr().err
+    assert "other settings or other data than they would now have: 1 of" in capsys.readouterr().err
 
 
 def test_final_tables_of_data_that_have_changed_are_called_so(

@@ -70,18 +70,20 @@ class FinishedRuns:
     @property
     def notes(self) -> list[str]:
         """How these runs, and those that are left out, differ from what is planned: lines."""
-        notes = []
+        notes, number = [], len(self.runs)
         if self.kind.length is not None:
             notes.append(
-                f"{len(self.runs)} runs have another length than in config.yaml: "
-                f"{self.kind.length} iterations (--config iterations={self.kind.length}?)"
+                f"{number} {'run has' if number == 1 else 'runs have'} another length than in "
+                f"config.yaml: {self.kind.length} iterations "
+                f"(--config iterations={self.kind.length}?)"
             )
         if self.kind.is_of_old_data:
-            notes.append(f"{len(self.runs)} runs are of their data before these have changed")
+            are = "run is" if number == 1 else "runs are"
+            notes.append(f"{number} {are} of their data before these have changed")
         if self.left_out:
             notes.append(
-                f"{self.left_out} finished runs of another length, of other settings or of other "
-                "data are left out"
+                "left out, for another length, other settings or other data than they would now "
+                f"have: {self.left_out} of the runs"
             )
         return notes
 

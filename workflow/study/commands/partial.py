@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     elif written.finished.kind == Kind():
         print(f"all runs have finished: the final tables are in {written.directory}")
     else:  # they will be made again
-        print(f"the tables in {written.directory} are of all runs as they are")
+        print(f"all runs have results: their tables are in {written.directory}")
     for note in written.finished.notes:
         print(f"note: {note}")
 
