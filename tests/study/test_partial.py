@@ -186,4 +186,4 @@ def test_final_tables_of_data_that_have_changed_are_called_so(
     assert main([*command, "--results", str(tmp_path), "--data-dir", str(data_dir)]) == 0
     said = capsys.readouterr().out
     assert "all runs have finished" not in said
-    assert "note: 4 runs are of their data before these have changed" in said
+    assert "note: 4 runs were trained on their data before those changed" in said

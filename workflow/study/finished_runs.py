@@ -78,8 +78,8 @@ class FinishedRuns:
                 f"(--config iterations={self.kind.length}?)"
             )
         if self.kind.is_of_old_data:
-            are = "run is" if number == 1 else "runs are"
-            notes.append(f"{number} {are} of their data before these have changed")
+            were = "run was" if number == 1 else "runs were"
+            notes.append(f"{number} {were} trained on their data before those changed")
         if self.left_out:
             notes.append(
                 "left out, for another length, other settings or other data than they would now "
