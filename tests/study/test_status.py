@@ -183,6 +183,16 @@ def test_a_failure_is_the_last_word_of_the_log(
     assert status_of(tmp_path, study).state == "running"
 
 
+def test_a_training_that_had_ended_and_is_made_longer(tmp_path: Path, study: Study) -> None:
+    """Its outputs are gone: Snakemake has removed them before the job that was killed."""
+    tell(tmp_path, study, status="finished", step=15)
+    assert "its results are written by the next job" in status_of(tmp_path, study).reason
+    longer = study.of_length(30)
+    found = status_of(tmp_path, longer)
+    assert (found.state, found.step, found.iterations) == ("waiting", 15, 30)
+    assert found.reason == "goes on from step 15, where it had ended"
+
+
 def test_a_training_that_says_why_it_failed(tmp_path: Path, study: Study) -> None:
     tell(tmp_path, study, status="failed", reason="RuntimeError: CUDA out of memory")
     found = status_of(tmp_path, study)

@@ -174,6 +174,8 @@ def _status(
         return status
     if progress.status == "failed":
         return replace(status, state="failed", reason=progress.reason or "", log=str(log))
+    if progress.status == "finished" and progress.step < length:  # it was made longer
+        return replace(status, reason=f"goes on from step {progress.step}, where it had ended")
     if progress.status in ("finished", "diverged"):
         return replace(status, reason="trained; its results are written by the next job")
     return _stopped(status, progress, silent_s, directory, jobs, log)
