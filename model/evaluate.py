@@ -3,6 +3,11 @@
 `python -m model.evaluate RUN_DIR` writes `test.parquet`, one row per test image.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from model.stop_signals import end_at_once
+
+    end_at_once()
+
 import argparse
 import sys
 from pathlib import Path

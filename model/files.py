@@ -11,6 +11,16 @@ from tempfile import TemporaryDirectory
 ABANDONED_AFTER = 24 * 3600.0  # seconds without a write, for writers on other machines
 # What the user does about a damaged result: trained weights come back from the state.
 AGAIN = "delete it and give the same snakemake command again"
+# Where snakemake notices by itself that a result is not of the latest training.
+NOT_YET = "is of an earlier training of this run; the same snakemake command makes it again"
+
+
+def is_older(path: Path, than: Path) -> bool:
+    """Whether a file was written before the one that it is made of; False if one is missing."""
+    try:
+        return path.stat().st_mtime_ns < than.stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 @contextmanager

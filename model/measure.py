@@ -4,6 +4,11 @@ It does what `model.evaluate` does and, with `--also`, what `model.probe` and `m
 the same bytes: importing PyTorch takes longer than measuring a small model.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from model.stop_signals import end_at_once
+
+    end_at_once()
+
 import sys
 
 from model import evaluate, probe, sample

@@ -6,6 +6,11 @@ the pixels that the likelihood covers: `samples.npy`, the first samples of each 
 each resolution, ascending, uint8 [1 + resolutions, 8, C, H, W].
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from model.stop_signals import end_at_once
+
+    end_at_once()
+
 import argparse
 import sys
 from pathlib import Path

@@ -4,6 +4,11 @@ Writes `refinement.parquet`: bounds of the model as it was trained, and with its
 applied so often instead.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from model.stop_signals import end_at_once
+
+    end_at_once()
+
 import argparse
 import sys
 from pathlib import Path

@@ -3,6 +3,11 @@
 Writes `samples.png`: a temperature per row, a draw of the noise per column, shared by the rows.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from model.stop_signals import end_at_once
+
+    end_at_once()
+
 import sys
 from collections.abc import Sequence
 from pathlib import Path

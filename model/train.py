@@ -6,6 +6,11 @@ SIGUSR2 make it save and exit with 128 + the signal's number.  With `gpus: N` in
 process starts N others, one per GPU, which split each batch.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from model.stop_signals import end_at_once
+
+    end_at_once()
+
 import argparse
 import logging
 import os
@@ -107,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run = RunConfig.load(options.run_dir / "config.yaml")
         if run.train.gpus > 1 and not is_rank:
-            return launch(run.train.gpus, "model.train", arguments or sys.argv[1:])
+            return launch(run.train.gpus, "model.train", arguments or sys.argv[1:], stop)
         device = torch.device(options.device)
         ranks = Ranks.join(device, run.train.gpus, stop) if is_rank else Ranks()
         exit_code = train_or_resume(run, options, device, ranks, stop)

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BASE = {"code_digest", "config", "files", "randomness", "run_config", "table"}
-MEASURING_COMMAND = {"config", "files", "measurement", "network"}
+MEASURING_COMMAND = {"config", "files", "measurement", "network", "stop_signals"}
 # A package, or a module directly in model/, and what it may import of model/ besides itself.
 LAYERS = {
     # The rules of block strings and options, which import no torch.
@@ -30,18 +30,19 @@ LAYERS = {
     "memory": set(),
     "randomness": set(),
     "run_tables": set(),
+    "stop_signals": set(),
     "table": {"files"},
     "network": {"config", "randomness"},
-    "data": {"config", "files", "randomness", "run_config", "validation"},
+    "data": {"config", "files", "randomness", "run_config", "stop_signals", "validation"},
     # Any family of models can be trained: the interface is all that is known of one.
-    "training": BASE | {"data", "network.generative_model"},
-    "measurement": BASE | {"run_tables", "data", "memory", "network"},
-    "train": {"config", "data", "memory", "network", "run_config", "training"},
+    "training": BASE | {"data", "network.generative_model", "stop_signals"},
+    "measurement": BASE | {"run_tables", "data", "memory", "network", "stop_signals"},
+    "train": {"config", "data", "memory", "network", "run_config", "stop_signals", "training"},
     "evaluate": MEASURING_COMMAND,
     "probe": MEASURING_COMMAND,
     "sample": MEASURING_COMMAND,
     "refine": MEASURING_COMMAND,
-    "measure": {"measurement", "evaluate", "probe", "sample"},
+    "measure": {"measurement", "evaluate", "probe", "sample", "stop_signals"},
 }
 WALLS = [  # folder, packages that nothing in it imports
     ("model", ("study", "snakemake", "snakemake_executor_plugin_submitit", "submitit")),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from model.stop_signals import end_at_once
+
+    end_at_once()
+
 import argparse
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +22,7 @@ from model.data.dataset_info import SPLITS, preprocess_hint
 from model.data.datasets import DATASETS, Dataset, dataset_named
 from model.data.images_config import ImagesConfig, OwnImages
 from model.data.sources import DataError
+from model.stop_signals import ending_quietly
 
 _TYPES: dict[str, Callable[[str], float]] = {"valid": float, "test": float, "seed": int}
 
@@ -25,20 +31,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Fetch or preprocess a dataset; return the exit code."""
     arguments = _parse(argv)
     try:
-        if arguments.command == "fetch":
-            dataset = dataset_named(arguments.dataset, arguments.data_dir)
-            _fetch(dataset, arguments.data_dir, arguments.mirror)
-        elif arguments.command == "check":
-            _say(check(arguments.place))
-        else:
-            dataset = dataset_named(
-                arguments.dataset, arguments.data_dir, _own_images(arguments), _say
-            )
-            _preprocess(dataset, arguments.data_dir)
+        with ending_quietly():
+            _run(arguments)
     except (DataError, ConfigError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.command == "fetch":
+        dataset = dataset_named(arguments.dataset, arguments.data_dir)
+        _fetch(dataset, arguments.data_dir, arguments.mirror)
+    elif arguments.command == "check":
+        _say(check(arguments.place))
+    else:
+        own = _own_images(arguments)
+        dataset = dataset_named(arguments.dataset, arguments.data_dir, own, _say)
+        _preprocess(dataset, arguments.data_dir)
 
 
 def _fetch(dataset: Dataset, data_dir: Path, mirror: Path | None) -> None:

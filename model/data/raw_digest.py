@@ -12,25 +12,31 @@ from model.data.sources import DataError, sha256_of
 from model.files import write_text
 
 
-def own_files_sha256(data_dir: str | Path, dataset: str, own: OwnImages) -> str | None:
+class NotRead(Exception):
+    """The digest is not known: the files are others than those that were read last."""
+
+
+def own_files_sha256(
+    data_dir: str | Path, dataset: str, own: OwnImages, *, may_read: bool = True
+) -> str | None:
     """The SHA-256 of what a user's own dataset is made of, and of how; None without any files.
 
     It is of names and contents, of a zip that of its bytes, and of the options.  Links are
     followed, hidden files left out.  Contents are read again only if names, sizes or times have
-    changed since the last time.
+    changed since the last time; NotRead is raised instead unless they may be.
     """
     try:
         place = raw_source(data_dir, dataset)
     except DataError:  # which preprocessing will say
         return None
-    files = None if place is None else _files_sha256(place, Path(data_dir) / dataset)
+    files = None if place is None else _files_sha256(place, Path(data_dir) / dataset, may_read)
     if files is None:
         return None
     options = json.dumps(own.record(), sort_keys=True)
     return hashlib.sha256(f"{files} {options}".encode()).hexdigest()
 
 
-def _files_sha256(place: Path, folder: Path) -> str | None:
+def _files_sha256(place: Path, folder: Path, may_read: bool) -> str | None:
     record = folder / "raw_digest.json"
     files = {"": place}
     if place.is_dir():
@@ -47,6 +53,8 @@ def _files_sha256(place: Path, folder: Path) -> str | None:
         found = json.loads(record.read_text())
         if found["listing"] == version:
             return str(found["sha256"])
+    if not may_read:
+        raise NotRead(place)
     content = hashlib.sha256()
     for name, path in files.items():
         content.update(os.fsencode(f"{name}\0{sha256_of(path)}\n"))

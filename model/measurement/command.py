@@ -15,6 +15,7 @@ from model.data.sources import DataError
 from model.measurement.trained import Evaluation, Probe, Refinement, TrainedRun
 from model.memory import keep_freed_memory
 from model.run_tables import Command, module_of, written_by
+from model.stop_signals import ending_quietly
 from model.table import ResultError
 
 
@@ -34,11 +35,15 @@ def load_run(options: argparse.Namespace) -> TrainedRun:
 
 
 def measure(options: argparse.Namespace, write: Callable[[], None]) -> int:
-    """Measure a run and write the results; returns the exit code, prints a mistake as one line."""
+    """Measure a run and write the results; returns the exit code, prints a mistake as one line.
+
+    A signal that asks to stop raises SystemExit: the same command measures again.
+    """
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     try:
-        write()
+        with ending_quietly():
+            write()
     except (ConfigError, DataError, ResultError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -22,7 +22,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from model.config import ConfigError
 from model.network.generative_model import Bound, GenerativeModel
-from model.training.stop import STOP_SIGNALS, StopFlag
+from model.stop_signals import STOP_SIGNALS
+from model.training.stop import StopFlag
 
 RANK_VARIABLES = {
     *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE"),
@@ -123,7 +124,7 @@ def end_with_launcher(launcher: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def launch(num_ranks: int, module: str, arguments: list[str]) -> int:
+def launch(num_ranks: int, module: str, arguments: list[str], stop: StopFlag) -> int:
     """Run `python -m module` once per GPU of this machine, as torchrun does; the exit code.
 
     Signals that ask to stop are passed on, and the ranks have all the time they need to save:
@@ -152,6 +153,8 @@ def launch(num_ranks: int, module: str, arguments: list[str]) -> int:
 
     for number in STOP_SIGNALS:
         signal.signal(number, pass_on)
+    if stop.signal is not None:  # before there was anybody to pass it on to
+        return 128 + stop.signal
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

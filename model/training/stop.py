@@ -3,7 +3,7 @@
 import signal
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+from model.stop_signals import STOP_SIGNALS
 
 
 class StopFlag:

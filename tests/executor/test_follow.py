@@ -1,12 +1,14 @@
 """The table of jobs, and the command that follows what one of them writes."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from snakemake_executor_plugin_submitit import slurm_answers
 from snakemake_executor_plugin_submitit.follow import main, matching
 from snakemake_executor_plugin_submitit.table import Row, Table, read
 
@@ -36,17 +38,25 @@ def test_a_job_is_found_by_its_id_or_its_name(wanted: str, jobs: list[str]) -> N
     assert [found.job for found in matching(ROWS, wanted)] == jobs
 
 
+def rows_in(folder: Path) -> list[Row]:
+    return [found for found, _ in read(folder)]
+
+
 def test_the_table_is_read_as_written_and_only_written_anew(tmp_path: Path) -> None:
     table = Table(tmp_path)
     table.write(ROWS)
-    assert read([tmp_path]) == ROWS
+    assert rows_in(tmp_path) == ROWS
     (path,) = tmp_path.iterdir()
     path.unlink()
     table.write(ROWS)
     assert not path.exists()
     table.write(ROWS[1:])
-    assert read([tmp_path]) == ROWS[1:]
-    assert read([tmp_path / "none"]) == []
+    assert rows_in(tmp_path) == ROWS[1:]
+    (path,) = tmp_path.iterdir()
+    os.utime(path, (1, 1))
+    table.write(ROWS[1:])
+    assert all(when > 1 for _, when in read(tmp_path))  # that they still are so is news
+    assert read(tmp_path / "none") == []
 
 
 def test_heads_do_not_overwrite_each_other_s_tables_and_none_stays_without_a_job(
@@ -59,7 +69,7 @@ def test_heads_do_not_overwrite_each_other_s_tables_and_none_stays_without_a_job
     os.utime(killed, (1, 1))
     table = Table(tmp_path)
     table.write(ROWS)
-    assert sorted(read([tmp_path]), key=lambda found: found.job) == [
+    assert sorted(rows_in(tmp_path), key=lambda found: found.job) == [
         row("3", "train/other"),
         *ROWS,
     ]
@@ -120,3 +130,45 @@ def test_where_no_jobs_are_the_message_says_where_to_look(
     monkeypatch.setattr(sys, "argv", ["follow"])
     with pytest.raises(SystemExit, match="run it where snakemake was started"):
         main()
+
+
+def listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setattr(sys, "argv", ["follow"])
+    main()
+    return capsys.readouterr().out
+
+
+def test_the_list_asks_the_cluster(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its head may have died, or is about to ask again: one job has started, others have ended."""
+    columns = (("8", "RUNNING"), ("9", "COMPLETED"))
+    widths = slurm_answers.QUEUE_COLUMNS.values()
+    lines = [
+        "".join(f"{text:<{width}}" for text, width in zip((*row, "0", "", ""), widths, strict=True))
+        for row in columns
+    ]
+    squeue = here / "bin/squeue"
+    squeue.parent.mkdir()
+    squeue.write_text(f"#!/bin/sh\ncat <<'END'\n{chr(10).join(lines)}\nEND\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent}{os.pathsep}{os.environ['PATH']}")
+    said = [line.split() for line in listed(monkeypatch, capsys).splitlines()]
+    assert said == [
+        ["8", "RUNNING", "probe/a"],
+        ["9", "COMPLETED", "log/1"],
+        ["7_11", "ENDED", "train/mnist/r5"],
+        ["7_1", "ENDED", "train/mnist/r5/0"],
+    ]
+
+
+def test_a_list_without_an_answer_says_how_old_it_is(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = (here / ".snakemake/submitit/slurm").glob("jobs.*.tsv")
+    old = path.stat().st_mtime - 300
+    os.utime(path, (old, old))
+    monkeypatch.setenv("PATH", str(here))  # without squeue
+    *jobs, note = listed(monkeypatch, capsys).splitlines()
+    assert len(jobs) == 4
+    assert re.match(r"as their heads saw them up to 30\d s ago, since: .*squeue", note)

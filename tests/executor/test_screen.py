@@ -45,14 +45,14 @@ def test_each_requeue_is_told_once_with_what_the_job_said_before_it(
 def test_the_table_has_the_jobs_of_the_last_poll(screen: Screen, tmp_path: Path) -> None:
     screen.watched("8", SnakemakeJob(name="probe"), tmp_path / "8")
     screen.show({"7": RUNNING, "8": None}, unsubmitted=0)
-    rows = read([tmp_path])
+    rows = [row for row, _ in read(tmp_path)]
     assert [(row.job, row.state, row.name) for row in rows] == [
         ("8", "UNKNOWN", "probe"),
         ("7", "RUNNING", "train/mnist"),
     ]
     assert rows[1].output == str(tmp_path / "7")
     screen.show({}, unsubmitted=0)
-    assert read([tmp_path]) == []
+    assert read(tmp_path) == []
 
 
 def test_a_held_job_is_told_again_after_it_ran(

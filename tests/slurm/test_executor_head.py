@@ -1,5 +1,8 @@
 """Heads that are killed, interrupted, or run inside a job; and failures around them."""
 
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +25,26 @@ def submitted_ids(head: Head) -> list[str]:
         for line in head.output.splitlines()
         if line.startswith("Submitted")
     ]
+
+
+def table(directory: Path) -> str:
+    """The heads' tables of their jobs."""
+    tables = directory.glob(".snakemake/submitit/slurm/jobs.*.tsv")
+    return "".join(path.read_text() for path in tables)
+
+
+def follow(directory: Path, cluster: SlurmCluster) -> str:
+    """What the command lists."""
+    command = [sys.executable, "-m", "snakemake_executor_plugin_submitit.follow"]
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env={**cluster.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
 
 
 def test_after_a_killed_head_no_job_runs_twice(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
@@ -65,8 +88,12 @@ def test_a_training_that_ended_while_no_head_was_running_is_not_repeated(
     settings = ["--config", "trainings=1", "seconds=6"]
     with Head(tmp_path, slurm_cluster.environment, *settings) as first:
         slurm_cluster.wait_until(lambda: starts(tmp_path) == 2, timeout=60)
+        slurm_cluster.wait_until(lambda: "RUNNING" in table(tmp_path), timeout=60)
+        assert "RUNNING" in follow(tmp_path, slurm_cluster)
         first.kill()
     slurm_cluster.wait_until(lambda: not slurm_cluster.jobs(), timeout=60)
+    assert "RUNNING" in table(tmp_path)  # as the dead head saw it
+    assert follow(tmp_path, slurm_cluster).split()[1] in ("COMPLETED", "ENDED")
     unlock(tmp_path)
     with Head(tmp_path, slurm_cluster.environment, *settings) as second:
         second.succeed(timeout=60)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from written_results import write_run
 from study.__main__ import main
 from study.head.lock import Head
 from study.head.orphans import MARK
-from study.head.process import Machine
+from study.head.process import Machine, start_of
 from study.planning.study import Run, Study
 
 ROOT = Path(__file__).parents[2]
@@ -51,14 +52,14 @@ def doctor(project: Path, capsys: pytest.CaptureFixture[str], code: int = 1) -> 
     return found
 
 
-def write_lock(project: Path, pid: int, start: str, command: str = "") -> Path:
+def write_lock(project: Path, pid: int, start: str, command: str = "", study: str = "tiny") -> Path:
     folder = project / ".snakemake/heads"
     folder.mkdir(parents=True, exist_ok=True)
     head = Head(
-        study="tiny", token="t", machine=Machine.this(), pid=pid, start=start, command=command
+        study=study, token="t", machine=Machine.this(), pid=pid, start=start, command=command
     )
-    (folder / "tiny.json").write_text(json.dumps(dataclasses.asdict(head)))
-    return (folder / "tiny.json").resolve()
+    (folder / f"{study}.json").write_text(json.dumps(dataclasses.asdict(head)))
+    return (folder / f"{study}.json").resolve()
 
 
 def test_nothing_is_wrong(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,10 +79,11 @@ def test_a_killed_head_and_what_it_left_running(
     sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
     orphan = subprocess.Popen(sleep, env={**os.environ, MARK: str(lock)})
     try:
-        assert doctor(project, capsys)["snakemake"] == (
-            f"its processes still run: {orphan.pid}",
-            f"kill {orphan.pid}",
+        what, mend = doctor(project, capsys)["snakemake"]
+        assert what.endswith(
+            f"; its processes still run, and the same command ends them: {orphan.pid}"
         )
+        assert mend == "snakemake --cores 2 --config study=tiny"
     finally:
         orphan.kill()
         orphan.wait()
@@ -111,6 +113,34 @@ def test_jobs_that_the_ledger_thinks_alive(
     assert what.endswith(f"jobs that are not there any more: {gone.pid}")
 
 
+def test_jobs_of_a_dead_head_beside_a_living_one(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The one that lives makes another study: it does not look after them."""
+    write_lock(project, os.getpid(), start_of(os.getpid()), study="demo")
+    write_lock(project, 1, "another process", "snakemake --executor submitit", "tiny")
+    host, (gone, lost) = socket.gethostname(), dead_pids(2)
+    ledger = project / ".snakemake/submitit/local/ledger.jsonl"
+    ledger.parent.mkdir(parents=True)
+    jobs = {gone: f"{host}.1", os.getpid(): f"{host}.1", lost: f"{host}.{os.getpid()}"}
+    lines = [{"key": str(job), "job_id": str(job), "head": head} for job, head in jobs.items()]
+    ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = doctor(project, capsys)
+    assert found["snakemake"][0].endswith(
+        f"; nobody looks after its jobs until the same command does: {gone}, {os.getpid()}"
+    )
+    what, mend = found["jobs"]
+    assert what.endswith(f"not there any more: {gone}")  # the other one's head is about to notice
+    assert mend == "snakemake --executor submitit"
+
+
+def dead_pids(number: int) -> list[int]:
+    processes = [subprocess.Popen([sys.executable, "-c", ""]) for _ in range(number)]
+    for process in processes:
+        process.wait()
+    return [process.pid for process in processes]
+
+
 def test_damaged_arrays(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = project / "data/digits/test.npy"
     images = np.load(path)
@@ -123,6 +153,15 @@ def test_damaged_arrays(project: Path, capsys: pytest.CaptureFixture[str]) -> No
     doctor(project, capsys, code=0)
     (project / "data/digits/dataset.json").write_text("{")
     assert doctor(project, capsys)["data"][1] == mend
+
+
+def test_data_that_have_changed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = Study.load(project / "config.yaml", "tiny").run_config(Run("digits", "x1", 0))
+    write_run(project / "results/tiny", "digits", "x1", 0, config=config)
+    assert doctor(project, capsys)["data"] == (
+        "changed since these were trained on them: digits/x1/seed0",
+        "snakemake --cores 2 --config study=tiny",
+    )
 
 
 def test_data_that_are_nowhere(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

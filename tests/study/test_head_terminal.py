@@ -3,6 +3,9 @@
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,3 +162,30 @@ def test_what_an_executor_says_and_warnings_are_shown(log: Log, tmp_path: Path) 
     log.say("Job stats:", LogEvent.RUN_INFO)
     log.say("Job stats:", LogEvent.RUN_INFO)
     assert log.shown[named:] == ["the disk is full", "submitit: job 7 requeued", "Job stats:"]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_snakemake_s_coroutine_of_sizes_is_no_warning(is_told: bool) -> None:
+    """As when a resource asks for `input.size_mb` while Snakemake's event loop runs."""
+    code = f"""
+import asyncio, contextlib
+from snakemake.iocontainers import InputFiles
+from study.head.guard import without_warning_of_sizes
+
+if {is_told}:
+    without_warning_of_sizes()
+
+async def ask():
+    with contextlib.suppress(Exception):
+        InputFiles(["x"]).size_mb
+
+asyncio.run(ask())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("was never awaited" in done.stderr) == (not is_told)

@@ -23,6 +23,7 @@ from model.training.progress_file import ProgressFile
 from study.__main__ import main
 from study.planning.study import Run, Study
 from study.status import RunStatus, StudyStatus, study_status
+from study.status_text import print_status
 
 ROOT = Path(__file__).parents[2]
 X1 = Run("digits", "x1", 0)
@@ -35,6 +36,7 @@ def study(tmp_path: Path) -> Study:
     content = yaml.safe_load((ROOT / "config.yaml").read_text())
     content["studies"]["tiny"] |= {"datasets": ["digits"], "seeds": 2}
     content["studies"]["tiny"]["ablations"] = ["resolutions"]
+    content["data_dir"] = str(tmp_path / "data")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
     return Study.load(tmp_path / "config.yaml", "tiny")
 
@@ -165,6 +167,7 @@ def test_between_two_jobs_and_until_somebody_goes_on(tmp_path: Path, study: Stud
             "Traceback (most recent call last):\n  File x\nMemoryError: 2 GiB\n",
             "MemoryError: 2 GiB",
         ),
+        ("Traceback (most recent call last):\n  File x\nKeyboardInterrupt\n", ""),  # Ctrl-C
         ("10:00 step 5/15 train raw\n", ""),
         ("", ""),
     ],
@@ -180,6 +183,16 @@ def test_a_failure_is_the_last_word_of_the_log(
     assert status_of(tmp_path, study).state == "running"
 
 
+def test_a_training_that_had_ended_and_is_made_longer(tmp_path: Path, study: Study) -> None:
+    """Its outputs are gone: Snakemake has removed them before the job that was killed."""
+    tell(tmp_path, study, status="finished", step=15)
+    assert "its results are written by the next job" in status_of(tmp_path, study).reason
+    longer = study.of_length(30)
+    found = status_of(tmp_path, longer)
+    assert (found.state, found.step, found.iterations) == ("waiting", 15, 30)
+    assert found.reason == "goes on from step 15, where it had ended"
+
+
 def test_a_training_that_says_why_it_failed(tmp_path: Path, study: Study) -> None:
     tell(tmp_path, study, status="failed", reason="RuntimeError: CUDA out of memory")
     found = status_of(tmp_path, study)
@@ -193,6 +206,8 @@ def test_results(tmp_path: Path, study: Study, result: str, state: str) -> None:
     tell(tmp_path, study, status=result, nll=80.0)
     found = status_of(tmp_path, study)
     assert (found.state, found.nll, found.resumes) == (state, 80.0, 1)
+    (directory / "model.safetensors").touch()  # of a training after the evaluation
+    assert "not evaluated yet" in status_of(tmp_path, study).reason
     (directory / "test.parquet").unlink()
     assert "not evaluated yet" in status_of(tmp_path, study).reason
     write_log(tmp_path, "error: no GPU\n", "evaluate/digits-x1-seed0.log")
@@ -223,6 +238,22 @@ def test_a_result_of_other_settings_says_which(tmp_path: Path, study: Study) -> 
     assert (found.state, found.iterations, found.planned_iterations) == ("done", 99, 15)
     (directory / "config.yaml").write_text(config.dump())  # which snakemake has been told again
     assert status_of(tmp_path, study).reason == "train.iterations was 99 and is 15"
+
+
+def test_data_that_have_changed(
+    tmp_path: Path, study: Study, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what dataset.json says; of a user's own images that nobody has read, there is a line."""
+    write_run(tmp_path / "results/tiny", "digits", "x1", 0, config=study.run_config(X1))
+    assert status_of(tmp_path, study).state == "done"
+    assert command(tmp_path, "tiny", "--data-dir", str(data_dir)) == 0
+    shown = capsys.readouterr().out
+    assert "digits/x1/seed0 outdated: its data have changed" in shown
+    unread = dataclasses.replace(study_status(study, tmp_path / "results"), unread_data=["cats"])
+    print_status([unread], show_all=False)
+    assert "the files of cats are not as they were read last: `study plan tiny`" in (
+        capsys.readouterr().out
+    )
 
 
 def test_strange_files_are_no_traceback(tmp_path: Path, study: Study) -> None:

@@ -32,11 +32,14 @@ class Table:
         self._written: str | None = None
 
     def write(self, rows: Iterable[Row]) -> None:
-        """Replace the file by these rows, if they are not those that it has."""
+        """Replace the file by these rows, or say by its time that it still has them."""
         names = [field.name for field in fields(Row)]
         lines = ["\t".join(columns) for columns in (names, *map(astuple, rows))]
         text = "\n".join(lines) + "\n"
-        if text != self._written:
+        if text == self._written:
+            with contextlib.suppress(OSError):
+                os.utime(self._path)
+        else:
             new = self._path.with_suffix(UNFINISHED)
             new.write_text(text)
             with contextlib.suppress(FileNotFoundError):  # another head has just cleared up
@@ -52,11 +55,16 @@ class Table:
             path.unlink(missing_ok=True)
 
 
-def read(folders: Iterable[Path]) -> list[Row]:
-    """All heads' rows in these folders; of a job that changed hands, the newer one."""
-    paths = [path for folder in folders for path in folder.glob(FILES)]
-    paths.sort(key=lambda path: path.stat().st_mtime)
-    rows = {(path.parent, row.job): row for path in paths for row in _rows(path)}
+def read(folder: Path) -> list[tuple[Row, float]]:
+    """All heads' rows in this folder, and when each head saw it so, in seconds since 1970.
+
+    Of a job that changed hands, the newer one.
+    """
+    times = []
+    for path in folder.glob(FILES):
+        with contextlib.suppress(FileNotFoundError):  # its head has just ended
+            times.append((path.stat().st_mtime, path))
+    rows = {row.job: (row, time) for time, path in sorted(times) for row in _rows(path)}
     return list(rows.values())
 
 

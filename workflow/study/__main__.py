@@ -1,5 +1,10 @@
 """The `study` command: `study COMMAND --help`, or `python -m study` without an installation."""
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from model.stop_signals import end_at_once
+
+    end_at_once()
+
 import argparse
 import os
 import sys
@@ -7,6 +12,7 @@ from importlib import import_module
 from types import ModuleType
 
 from model.config import ConfigError
+from model.stop_signals import ending_quietly
 from model.table import ResultError
 
 # Each is a module in study/commands with `add_arguments` and `run`, imported where it is asked for:
@@ -40,17 +46,16 @@ study collect, ablation, figures, page and paper; study document writes results/
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code, and prints a mistake as one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser, command = _parser(arguments)
-    args = parser.parse_args(arguments)
-    if command is None:
-        parser.print_help()
-        return 0
     try:
-        code: int = command.run(args) or 0
-        sys.stdout.flush()
+        with ending_quietly():  # on Ctrl-C, with which one ends `study status --watch`
+            parser, command = _parser(arguments)
+            args = parser.parse_args(arguments)
+            if command is None:
+                parser.print_help()
+                return 0
+            code: int = command.run(args) or 0
+            sys.stdout.flush()
         return code
-    except KeyboardInterrupt:  # how one ends `study status --watch`
-        return 130
     except BrokenPipeError:  # `study show | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -4,16 +4,17 @@ import importlib.metadata
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from model.validation import ConfigError
-from study.doctor_cluster import lost_jobs, misfits
+from study.doctor_cluster import jobs_of, lost_jobs, misfits
 from study.doctor_data import broken_data
 from study.doctor_findings import Finding, NotChecked
 from study.head.lock import Head
 from study.head.orphans import find_orphans
 from study.place import data_of
-from study.plan import plan_runs
+from study.plan import DATA_CHANGED, plan_runs
 from study.planning.content import StudyData
 from study.planning.study import Study
 
@@ -57,7 +58,7 @@ class Place:
         return [
             Check(name="configuration", findings=[]),
             *checks,
-            _checked("data", broken_data(study, data)),
+            _checked("data", chain(broken_data(study, data), _changed(study, data, self.results))),
             _checked("results", _damaged(study, data, self.results)),
         ]
 
@@ -92,10 +93,11 @@ def _environment(lock: Path) -> Iterator[Finding]:
 
 
 def _jobs(project: Path) -> Iterator[Finding]:
-    """Jobs that the executor has lost, unless a living head is about to notice."""
-    if any(lives for _, _, lives in _known_heads(project)):
-        raise NotChecked("a snakemake is looking after them")
-    yield from lost_jobs(project)
+    """Jobs that the executor has lost, but for those of living heads, which are about to notice."""
+    heads = _known_heads(project)
+    living = {head.process for _, head, lives in heads if lives}
+    commands = {head.process: _again(head) for _, head, lives in heads if not lives}
+    yield from lost_jobs(project, living, commands)
 
 
 def _known_heads(project: Path) -> list[tuple[Path, Head, bool]]:
@@ -106,20 +108,26 @@ def _known_heads(project: Path) -> list[tuple[Path, Head, bool]]:
 
 
 def _heads(project: Path) -> Iterator[Finding]:
-    """What killed heads left: locks, and processes that still train."""
+    """What killed heads left: locks, processes that still train, jobs that nobody looks after."""
     heads = _known_heads(project)
     for lock, head, lives in heads:
         if lives:
             continue
-        again = head.command or f"snakemake --cores 2 --config study={head.study}"
         told = f"{head.machine.host}, process {head.pid}, since {head.since}"
-        yield Finding(f"the lock of a dead snakemake on study {head.study} ({told}): {lock}", again)
-        if orphans := find_orphans(lock.resolve()):
-            numbers = " ".join(str(process.pid) for process in orphans)
-            yield Finding(f"its processes still run: {numbers}", f"kill {numbers}")
+        what = f"the lock of a dead snakemake on study {head.study} ({told}): {lock}"
+        if numbers := [str(process.pid) for process in find_orphans(lock.resolve())]:
+            what += f"; its processes still run, and the same command ends them: {_some(numbers)}"
+        if jobs := jobs_of(project, head.process):
+            what += f"; nobody looks after its jobs until the same command does: {_some(jobs)}"
+        yield Finding(what, _again(head))
     if not heads and any((project / ".snakemake/locks").glob("*")):
         where = project / ".snakemake/locks"
         yield Finding(f"snakemake's locks, of no known head: {where}", "snakemake --unlock")
+
+
+def _again(head: Head) -> str:
+    """The same command that a head was started with."""
+    return head.command or f"snakemake --cores 2 --config study={head.study}"
 
 
 def _silent_s(lock: Path) -> float:
@@ -127,6 +135,14 @@ def _silent_s(lock: Path) -> float:
         return max(0.0, time.time() - lock.stat().st_mtime)
     except OSError:
         return float("inf")  # it has just ended
+
+
+def _changed(study: Study, data: StudyData, results: Path) -> Iterator[Finding]:
+    """Runs that were trained on other data than there are now."""
+    plans = plan_runs(study, data, results)
+    if runs := [plan.run.name for plan in plans if DATA_CHANGED in plan.reason]:
+        again = f"snakemake --cores 2 --config study={study.name}"
+        yield Finding(f"changed since these were trained on them: {_some(runs)}", again)
 
 
 def _damaged(study: Study, data: StudyData, results: Path) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from study.ledger import ledger_jobs
 from study.profile import Profile
 
 ASK_S = 60
+ON_SLURM = "snakemake --profile slurm"
+ON_THIS_MACHINE = "snakemake --executor submitit --submitit-cluster local --cores 2 --jobs 2"
 RULES = ("train", "evaluate", "measure")  # those whose jobs take time
 
 
@@ -27,21 +29,39 @@ class Partition:
     is_default: bool
 
 
-def lost_jobs(project: Path) -> Iterator[Finding]:
-    """Jobs that the executor's ledger thinks alive, and that are not; raises NotChecked."""
+def lost_jobs(
+    project: Path, living: Collection[str], commands: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Jobs that the executor's ledgers think alive, and that are not; raises NotChecked.
+
+    But for those of `living` heads, which are about to notice. `commands` has what the others
+    were started with, as far as that is known.
+    """
+    has_others = False
     for ledger in sorted((project / ".snakemake/submitit").glob("*/ledger.jsonl")):
         jobs = ledger_jobs(ledger)
-        if not jobs:
+        # A job of nobody known may be that of any head that lives.
+        left = {job: h for job, h in jobs.items() if h not in living and (h or not living)}
+        has_others |= len(left) < len(jobs)
+        if not left:
             continue
-        alive = _queued() if ledger.parent.name == "slurm" else _processes()
-        if gone := sorted(jobs - alive):
+        is_slurm = ledger.parent.name == "slurm"
+        alive = _queued() if is_slurm else _processes()
+        for head in sorted({head for job, head in left.items() if job not in alive}):
+            gone = sorted(job for job, its in left.items() if its == head and job not in alive)
             more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
             yield Finding(
                 f"{ledger} has jobs that are not there any more: {', '.join(gone[:5])}{more}",
-                "snakemake --profile slurm"
-                if ledger.parent.name == "slurm"
-                else "snakemake --executor submitit --submitit-cluster local --cores 2 --jobs 2",
+                commands.get(head) or (ON_SLURM if is_slurm else ON_THIS_MACHINE),
             )
+    if has_others:
+        raise NotChecked("a snakemake is looking after the other jobs")
+
+
+def jobs_of(project: Path, head: str) -> list[str]:
+    """The jobs that the ledgers have of a head."""
+    ledgers = sorted((project / ".snakemake/submitit").glob("*/ledger.jsonl"))
+    return [job for ledger in ledgers for job, its in ledger_jobs(ledger).items() if its == head]
 
 
 def misfits(profile: Path | None, default: Path) -> Iterator[Finding]:

@@ -3,51 +3,70 @@
 import dataclasses
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from model.config import ConfigError
 from model.files import write_text
-from model.run_config import RunConfig
 from model.table import ResultError
 from study.collecting.collect import collect
-from study.collecting.training_record import TrainingRecord
+from study.finished_runs import FILES, FinishedRuns
 from study.outputs import draw_ablation, write_ablation_table, write_study_tables
 from study.page.output import Files
 from study.page.write import write_page
 from study.paper.write import write_paper
 from study.planning.ablation import Ablation
+from study.planning.content import StudyData
 from study.planning.study import Run, Study
 from study.registry import ABLATION_OUTPUTS, outputs_of, tables_of
 from study.results import StudyResults
 
 # Of every file README.md there: what does not begin so is the user's.
 _TITLE = "# Partial results of the study "
-_FILES = ("config.yaml", "train.json", "history.parquet", "test.parquet")
 
 
-def write_partial_tables(study: Study, results: Path, skip: Callable[[str], None]) -> Path | None:
-    """Write tables and figures of the runs that have finished; the folder written to.
+@dataclass(frozen=True)
+class Written:
+    """Tables of a study's finished runs: where they are, and which runs they are of."""
 
-    It is not the folder of the final tables, which Snakemake writes when all runs are there. None,
-    and nothing is written, if those are of all runs already: nobody would remove these again.
+    directory: Path
+    is_final: bool  # snakemake's, of all runs
+    finished: FinishedRuns
+
+
+def write_partial_tables(
+    study: Study, data: StudyData, results: Path, skip: Callable[[str], None]
+) -> Written:
+    """Write tables and figures of the runs that have finished.
+
+    Not into the folder of the final tables, which Snakemake writes when all runs are there. If
+    those are of all runs already, nothing is written: nobody would remove it again.
     `skip` is told of each run that is damaged, and of each table that cannot be made, in one line.
+    Raises ResultError if no run has finished.
     """
     study_dir = results / study.name
-    finished = [run for run in study.runs if _is_finished(study, study_dir, run)]
-    if not finished:
-        raise ResultError(f"{study_dir}: no run has finished yet")
-    run_dirs = [_run_dir(study_dir, run) for run in finished]
-    if len(finished) == len(study.runs) and _are_final(study_dir, run_dirs):
-        return None
+    finished = FinishedRuns.find(study, study_dir, data)
+    if not finished.runs:
+        raise ResultError(
+            "; ".join(
+                [
+                    f"{study_dir}: no run has been evaluated yet",
+                    f"{finished.trained} of {len(study.runs)} have finished training",
+                    *finished.notes,
+                ]
+            )
+        )
+    run_dirs = [_run_dir(study_dir, run) for run in finished.runs]
+    if len(run_dirs) == len(study.runs) and _are_final(study_dir, run_dirs):
+        return Written(study_dir / "tables", is_final=True, finished=finished)
     tables = collect(study.name, tables_of("all"), run_dirs, skip)
     frames = {name: table.to_pandas() for name, table in tables.items()}
     runs = frames["runs"]
     found = {Run(*key) for key in zip(runs["dataset"], runs["variant"], runs["seed"], strict=True)}
     remove_partial(study_dir)
     directory = study_dir / "partial"
-    write_text(directory / "README.md", _readme(study, found))
+    write_text(directory / "README.md", _readme(study, found, finished.notes))
     write_study_tables(tables, directory)
     for ablation in study.ablations.values():
         for name in outputs_of(ablation.name, ablation.refinement):
@@ -59,7 +78,7 @@ def write_partial_tables(study: Study, results: Path, skip: Callable[[str], None
     files = Files(tables=directory, figures=directory)
     write_page(study_dir, list(study.ablations.values()), directory, files, missing)
     write_paper(study_dir, list(study.ablations.values()), directory, files, missing)
-    return directory
+    return Written(directory, is_final=False, finished=finished)
 
 
 def remove_partial(study_dir: Path) -> None:
@@ -70,25 +89,11 @@ def remove_partial(study_dir: Path) -> None:
         shutil.rmtree(directory)
 
 
-def _is_finished(study: Study, study_dir: Path, run: Run) -> bool:
-    """Whether a run is trained and evaluated as config.yaml now says, or damaged."""
-    directory = _run_dir(study_dir, run)
-    if not all((directory / name).exists() for name in _FILES):
-        return False
-    planned = study.run_config(run).hash
-    try:
-        configured = RunConfig.load(directory / "config.yaml").hash
-        trained = TrainingRecord.read(directory / "train.json").config_hash
-    except (ConfigError, ResultError):
-        return True  # collecting it says what is wrong
-    return planned == configured == trained
-
-
 def _are_final(study_dir: Path, run_dirs: Sequence[Path]) -> bool:
     """Whether the table of runs has been made since the last of these was trained and evaluated."""
     try:
         made = (study_dir / "tables/runs.parquet").stat().st_mtime_ns
-        times = [(run_dir / name).stat().st_mtime_ns for run_dir in run_dirs for name in _FILES]
+        times = [(run_dir / name).stat().st_mtime_ns for run_dir in run_dirs for name in FILES]
     except FileNotFoundError:
         return False
     return made >= max(times)
@@ -124,13 +129,14 @@ def _of_finished(ablation: Ablation, results: StudyResults) -> Ablation:
     return dataclasses.replace(ablation, variants=variants)
 
 
-def _readme(study: Study, found: set[Run]) -> str:
+def _readme(study: Study, found: set[Run], notes: Sequence[str]) -> str:
     missing = [f"- {run.name}" for run in _without(study, found)]
     return "\n".join(
         [
             f"{_TITLE}{study.name}",
             "",
             f"{len(found)} of {len(study.runs)} runs, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
+            *(f"{note}." for note in notes),
             "Once all of them are there, snakemake writes the final tables into ../tables and "
             "../figures and removes this folder.",
             "",

@@ -27,6 +27,7 @@ MEANINGS: dict[Action, str] = {
     "damaged": "its train.json cannot be read",
 }
 TRAINED: tuple[Action, ...] = ("new", "go on", "again")  # those that take steps
+DATA_CHANGED = "its data have changed"  # a reason
 OUTPUTS = ("model.safetensors", "history.parquet", "train.json")
 OF_TABLES = ("history.parquet", "train.json")  # what tables are made of, beside evaluations
 
@@ -138,7 +139,7 @@ def _reasons(config: RunConfig, content: str | None, record: dict[str, Any]) -> 
             found.append(f"the version of the definitions {versions} (model/definitions.py)")
         found = found or ["its settings have changed"]
     if content is not None and content != record["dataset_sha256"]:
-        found.append("its data have changed")
+        found.append(DATA_CHANGED)
     return found
 
 

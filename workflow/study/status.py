@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import psutil
 
+from model.files import is_older
 from model.run_config import RunConfig
 from model.training.progress_file import FILE, ProgressFile, duration
 from model.training.state_files import state_files
@@ -25,7 +26,9 @@ from model.yaml_file import load_yaml
 from study.head.lock import Head
 from study.ledger import ledger_jobs
 from study.log_end import log_end
+from study.place import data_of
 from study.planning.study import Run, Study
+from study.stale_data import StaleData
 
 State = Literal["running", "failed", "stopped", "outdated", "diverged", "waiting", "done"]
 STATES: tuple[State, ...] = (
@@ -66,6 +69,9 @@ class StudyStatus:
     study: str
     head: str | None  # who makes it now, in words; None: nobody
     runs: Sequence[RunStatus]
+    unread_data: Sequence[
+        str
+    ] = ()  # datasets of which only `study plan` knows whether they changed
 
     @property
     def totals(self) -> dict[State, int]:
@@ -114,13 +120,17 @@ def studies_of(config: Path, results: Path, name: str | None) -> list[Study]:
     return [Study.load(config, name) for name in there or [str(content.get("study"))]]
 
 
-def study_status(study: Study, results: Path) -> StudyStatus:
-    """Read what there is of a study's runs under `results`; files are all that is asked."""
+def study_status(study: Study, results: Path, data_dir: str | None = None) -> StudyStatus:
+    """Read what there is of a study's runs under `results`; files are all that is asked.
+
+    `data_dir` is in place of that of config.yaml.
+    """
     study_dir, project = results / study.name, results.absolute().parent
     lock = project / ".snakemake/heads" / f"{study.name}.json"
     jobs = _cluster_jobs(project)
-    runs = [_status(study_dir, run, study.run_config(run), jobs) for run in study.runs]
-    return StudyStatus(study.name, _living_head(lock), runs)
+    data = StaleData(data_of(study, data_dir, results))
+    runs = [_status(study_dir, run, study.run_config(run), jobs, data) for run in study.runs]
+    return StudyStatus(study.name, _living_head(lock), runs, data.unread)
 
 
 def _kinds(run: RunStatus) -> list[tuple[str, ...]]:
@@ -129,7 +139,9 @@ def _kinds(run: RunStatus) -> list[tuple[str, ...]]:
     return [(dataset, variant), (dataset,), ()]
 
 
-def _status(study_dir: Path, run: Run, config: RunConfig, jobs: set[str]) -> RunStatus:
+def _status(
+    study_dir: Path, run: Run, config: RunConfig, jobs: set[str], data: StaleData
+) -> RunStatus:
     name = run.name
     directory = study_dir / "runs" / name
     log = study_dir / "logs/train" / f"{name.replace('/', '-')}.log"
@@ -155,13 +167,15 @@ def _status(study_dir: Path, run: Run, config: RunConfig, jobs: set[str]) -> Run
                 log=str(log),
             )
     if (record := _json(directory / "train.json")) is not None:
-        return _trained(status, record, config, directory, study_dir)
+        return _trained(status, record, config, directory, study_dir, data)
     if reason := _failure(log):
         return replace(status, state="failed", reason=reason, log=str(log))
     if progress is None:
         return status
     if progress.status == "failed":
         return replace(status, state="failed", reason=progress.reason or "", log=str(log))
+    if progress.status == "finished" and progress.step < length:  # it was made longer
+        return replace(status, reason=f"goes on from step {progress.step}, where it had ended")
     if progress.status in ("finished", "diverged"):
         return replace(status, reason="trained; its results are written by the next job")
     return _stopped(status, progress, silent_s, directory, jobs, log)
@@ -196,8 +210,9 @@ def _trained(
     config: RunConfig,
     directory: Path,
     study_dir: Path,
+    data: StaleData,
 ) -> RunStatus:
-    """A run that has a result: that of its settings, or of others."""
+    """A run that has a result: that of its settings and data, or of others."""
     try:
         segment, step = record["segments"][-1], int(record["step"])
         status = replace(
@@ -209,6 +224,8 @@ def _trained(
         )
         if record["config_hash"] != config.hash:
             return replace(status, state="outdated", reason=_difference(record, config))
+        if data.is_of_others(config.dataset, record):
+            return replace(status, state="outdated", reason="its data have changed")
         if record["status"] == "diverged":
             status = replace(status, state="diverged", reason=f"after {step} steps")
         else:
@@ -216,7 +233,8 @@ def _trained(
     except (KeyError, TypeError, ValueError, LookupError):
         reason = "its train.json is damaged: delete it and give the same snakemake command again"
         return replace(status, state="failed", reason=reason, log=str(directory / "train.json"))
-    if (directory / "test.parquet").exists():
+    test = directory / "test.parquet"
+    if test.exists() and not is_older(test, directory / "model.safetensors"):
         return status
     name = f"{status.run.replace('/', '-')}.log"
     for log in sorted((study_dir / "logs").glob(f"*/{name}")):
@@ -301,6 +319,8 @@ def _failure(log: Path) -> str:
     tail = log_end(log)
     lines = [line.strip() for line in tail.splitlines() if line.strip()]
     has_ended_badly = lines and (lines[-1].startswith("error:") or "Traceback (most" in tail)
+    if has_ended_badly and lines[-1] == "KeyboardInterrupt":  # it was told to end
+        return ""
     return lines[-1].removeprefix("error: ") if has_ended_badly else ""
 
 

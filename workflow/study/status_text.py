@@ -63,6 +63,7 @@ def print_json(found: Sequence[StudyStatus]) -> None:
             "totals": status.totals,
             "training_seconds_left": status.training_seconds_left,
             "seconds_to_end": status.seconds_to_end,
+            "unread_data": list(status.unread_data),
             "runs": [dataclasses.asdict(run) for run in status.runs],
         }
         for status in found
@@ -120,7 +121,7 @@ def _on_terminal(found: Sequence[StudyStatus], width: int, *, show_all: bool) ->
         parts += ["", table]
     if hidden := len(status.runs) - len(shown):
         parts.append(Text(f"and {hidden} runs that are done or wait: --all", style="dim"))
-    if reasons := [*_reasons(status.runs), *filter(None, [_other_lengths(status)])]:
+    if reasons := [*_reasons(status.runs), *_notes(status)]:
         parts += ["", *(Text(line) for line in reasons)]
     return Group(*parts)
 
@@ -140,7 +141,7 @@ def _plain(found: Sequence[StudyStatus]) -> str:
         return "\n".join(_several(found))
     (status,) = found
     table = plain(*_cells(status.runs))
-    lines = [summary(status), _head(status), table, *_reasons(status.runs), _other_lengths(status)]
+    lines = [summary(status), _head(status), table, *_reasons(status.runs), *_notes(status)]
     return "\n".join(filter(None, lines))
 
 
@@ -158,11 +159,18 @@ def _reasons(runs: Iterable[RunStatus]) -> list[str]:
     ]
 
 
-def _other_lengths(status: StudyStatus) -> str:
-    number = sum(run.iterations != run.planned_iterations for run in status.runs)
-    if not number:
-        return ""
-    return f"{number} runs have another length than in config.yaml (--config iterations=N?)"
+def _notes(status: StudyStatus) -> list[str]:
+    notes = []
+    if number := sum(run.iterations != run.planned_iterations for run in status.runs):
+        notes.append(
+            f"{number} runs have another length than in config.yaml (--config iterations=N?)"
+        )
+    if status.unread_data:
+        notes.append(
+            f"the files of {', '.join(status.unread_data)} are not as they were read last: "
+            f"`study plan {status.study}` says whether its runs are trained again"
+        )
+    return notes
 
 
 def _number(value: float | None, form: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from model.data.sources import sha256_of
-from model.files import AGAIN
+from model.files import AGAIN, NOT_YET, is_older
 from model.run_config import RunConfig
 from model.run_tables import written_by
 from model.table import ResultError, metadata_of, read_file, read_parquet
@@ -39,7 +39,7 @@ class RunResult:
                 f"seed{planned.seed}; the path and the config of a run must name the same run"
             )
         training = TrainingRecord.read(record)
-        _check(record, "config_hash", training.config_hash, planned.hash)
+        _check(record, "config_hash", training.config_hash, planned.hash, made_of=path)
         try:
             config = RunConfig.of_settings(training.settings)
         except ConfigError as error:
@@ -58,12 +58,15 @@ class RunResult:
         about = metadata_of(table)
         if about.get("table") != name:
             raise ResultError(f"{path} is no table {name}; {AGAIN}")
+        is_of_training = name in written_by("train")
+        made_of = path if is_of_training else self.directory / "model.safetensors"
         for key in ("config_hash", "dataset_sha256"):
-            _check(path, key, about.get(key), getattr(self.training, key))
+            _check(path, key, about.get(key), getattr(self.training, key), made_of=made_of)
         if "code_digest" not in about:
             raise ResultError(f"{path}: it does not say which code computed it; {AGAIN}")
-        if name in written_by("train"):
-            _check(path, "sha256", sha256_of(path), self.training.sha256.get(path.name))
+        if is_of_training:
+            expected = self.training.sha256.get(path.name)
+            _check(path, "sha256", sha256_of(path), expected, made_of=made_of)
         return table
 
     def mean(self, name: str) -> float:
@@ -80,7 +83,12 @@ class RunResult:
         return metadata_of(self.table(table))[name]
 
 
-def _check(path: Path, name: str, found: str | None, expected: str | None) -> None:
+def _check(
+    path: Path, name: str, found: str | None, expected: str | None, *, made_of: Path
+) -> None:
     """That a file belongs to the run: `expected` is what its config or its train.json says."""
-    if found != expected:
-        raise ResultError(f"{path}: its {name} is {found}, that of the run {expected}; {AGAIN}")
+    if found == expected:
+        return
+    if is_older(path, made_of):
+        raise ResultError(f"{path} {NOT_YET}")
+    raise ResultError(f"{path}: its {name} is {found}, that of the run {expected}; {AGAIN}")

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="default: %(default)s",
     )
+    parser.add_argument("--data-dir", metavar="DIR", help="as in snakemake --config data_dir=DIR")
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="DIR", help="default: %(default)s"
     )
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     def read() -> list[StudyStatus]:
         studies = studies_of(args.config, args.results, args.study)
-        return [study_status(study, args.results) for study in studies]
+        return [study_status(study, args.results, args.data_dir) for study in studies]
 
     if args.json:
         status_text.print_json(read())

@@ -13,6 +13,7 @@ Snakemake takes its lock in a command that writes, and in nothing else: there ou
 | `Workflow.executor_settings` | know whether the executor only asks (`--submitit-test-only`) |
 | `Workflow.dag.needrun_jobs`, their `rule.name` and `wildcards` | know what is about to be made |
 | `Workflow.output_settings`: `verbose`, `printshellcmds`, `debug_dag`, `quiet` | be as brief |
+| the name of the coroutine in `input.size_mb` | drop a warning about it, which is of no use |
 | `show_failed_logs` of its formatter, and what terminal.py reads of log records | be brief |
 """
 
@@ -22,6 +23,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +56,7 @@ def guard(
     if workflow.exec_mode.name != "DEFAULT":
         return stop
     stop.arm()
+    without_warning_of_sizes()
     older: Any = getattr(persistence, "Persistence", None)
     persistence_class: Any = getattr(persistence, "PersistenceBase", older)
     if any(not hasattr(persistence_class, name) for name in USED):
@@ -105,6 +108,16 @@ def guard(
     persistence_class.lock = lock
     persistence_class.lock_warn_only = lock_warn_only
     return stop
+
+
+def without_warning_of_sizes() -> None:
+    """Keep off the terminal that Snakemake never awaited the sizes of a job's inputs.
+
+    Where a resource such as its default `disk_mb` asks for them from within its event loop, it
+    makes the coroutine, catches its own NestedCoroutineError and asks again later; Python warns.
+    """
+    what = r"coroutine 'InputFiles\._predicated_size_files"
+    warnings.filterwarnings("ignore", what, RuntimeWarning)
 
 
 def _jobs_to_come(workflow: Any) -> list[Job]:

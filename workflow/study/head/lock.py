@@ -52,6 +52,11 @@ class Head:
         except (ValueError, TypeError, KeyError):
             return cls(study=path.stem)
 
+    @property
+    def process(self) -> str:
+        """Its machine and number, as the executor's ledger has them."""
+        return f"{self.machine.host}.{self.pid}"
+
     def lives(self, silent_s: float) -> bool:
         """Whether it still runs, or may run: `silent_s` is the time since its last heartbeat."""
         here = Machine.this()

@@ -45,7 +45,7 @@ class StudyData:
 
     def own_files(self, dataset: str) -> str | None:
         """The digest of what a user's own dataset is made of, or was if that is gone."""
-        if dataset in EMBEDDED or dataset in PUBLISHED:
+        if not is_own(dataset):
             return None
         own = self.own_images.get(dataset, OwnImages())
         if found := _own_files_sha256(self.data_dir, dataset, own):
@@ -71,6 +71,11 @@ def _info_of(data_dir: str, dataset: str, version: tuple[int, ...]) -> DatasetIn
         return load_info(data_dir, dataset)
     except DataError:
         return None
+
+
+def is_own(dataset: str) -> bool:
+    """Whether a dataset is made of a user's own images."""
+    return dataset not in EMBEDDED and dataset not in PUBLISHED
 
 
 _own_files_sha256 = cache(own_files_sha256)  # asked for each run
