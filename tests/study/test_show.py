@@ -1,5 +1,6 @@
 """What `study show` prints: tables, and runs."""
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -9,12 +10,22 @@ import pytest
 from examples import tiny_run
 from rich.console import Console
 from rich.text import Text
-from written_results import write_ablation, write_output, write_run, write_tables
+from written_results import (
+    DATASETS,
+    TRAIN,
+    write_ablation,
+    write_output,
+    write_run,
+    write_tables,
+)
 
 from model.config import ModelConfig
+from model.definitions import DEFINITIONS
+from model.run_config import RunConfig
 from model.training.history import TABLE as HISTORY
 from study.__main__ import main
 from study.curve import drawn, mean_curve, read_curves
+from study.show import OVERVIEW
 
 Capture = pytest.CaptureFixture[str]
 
@@ -49,7 +60,7 @@ def test_show(tmp_path: Path, capsys: Capture) -> None:
     write_tables(tmp_path / "fake")
     assert "80.0000" in show(tmp_path, capsys)
     assert "no table 'sharing'" in show(tmp_path, capsys, "sharing")
-    assert "timings, segments" in show(tmp_path, capsys, "sharing")
+    assert show(tmp_path, capsys, "sharing").count(" timings") == 1  # listed once
     assert "did you mean 'runs'?" in show(tmp_path, capsys, "rusn")
     assert "wall_seconds" in show(tmp_path, capsys, "timings")
     write_ablation(tmp_path / "fake", {"digits": ["vdvae"]})
@@ -106,6 +117,54 @@ def test_mistakes_are_one_line(
     assert message in show(results, capsys, "runs", *options)
 
 
+def test_settings_are_shown_as_typed(tmp_path: Path, capsys: Capture) -> None:
+    """Two step sizes that 4 decimals would not tell apart; results are rounded."""
+    for variant, rate in (("x1", 0.00015), ("x2", 0.00012)):
+        train = dataclasses.replace(TRAIN, learning_rate=rate, iterations=20_000)
+        model = ModelConfig(width=32, zdim=8, **DATASETS["digits"])
+        run = RunConfig(
+            dataset="digits",
+            variant=variant,
+            seed=0,
+            definitions=DEFINITIONS,
+            model=model,
+            train=train,
+        )
+        write_run(tmp_path / "fake", "digits", variant, 0, config=run, nll=80.123456)
+    write_tables(tmp_path / "fake")
+    columns = "learning_rate,bottleneck_multiple,betas,iterations,likelihood_size,nll"
+    _, *rows = show(tmp_path, capsys, "runs", "--columns", columns).splitlines()
+    assert [row.split() for row in rows] == [
+        [rate, "0.25", "[0.9,", "0.9]", "20000", "-", "80.1235"] for rate in ("0.00015", "0.00012")
+    ]
+    assert main(["compare", "--results", str(tmp_path), "digits/x1", "digits/x2"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["train.learning_rate", "0.00015", "0.00012"] in lines
+    assert ["training", "time", "12", "s", "12", "s"] in lines
+
+
+def test_headings_name_columns(results: Path, capsys: Capture) -> None:
+    """What a printed table calls a column, `--columns` and `--where` accept."""
+    write_run(results / "fake", "digits", "x2", 1, nll=81.0, blocks=2)
+    write_ablation(results / "fake", {"digits": ["x1", "x2"]})
+    assert write_output(results / "fake") == 0
+    for column, heading in OVERVIEW.items():
+        (row, *_) = shown(results, capsys, "--columns", f"{column},{heading}")
+        assert len(set(row.values())) == 1, row
+    markdown = show(results, capsys, "sharing").splitlines()
+    headings = [cell.strip() for cell in next(x for x in markdown if x[0] == "|")[1:-1].split("|")]
+    for heading in headings:
+        assert show(results, capsys, "sharing", "--columns", heading).startswith(heading)
+    assert len(shown(results, capsys, "--where", "depth>0", "--where", "test NLL<5")) == 1
+
+
+def test_an_unknown_column_lists_few(results: Path, capsys: Capture) -> None:
+    message = show(results, capsys, "--where", "qqq=1")
+    assert message.count("dataset,") == 1
+    assert len(message) < 400
+    assert "did you mean 'depth'?" in show(results, capsys, "--columns", "dept")
+
+
 def test_a_run(results: Path, capsys: Capture) -> None:
     text = show(results, capsys, "digits/x2/seed0")
     assert text.startswith("digits/x2/seed0: finished after 2,000 steps")
@@ -159,15 +218,58 @@ def test_a_drawing_shows_what_there_is() -> None:
     assert mean_curve([[(1, 2.0), (2, 4.0)], [(2, 6.0)]]) == [(2, 5.0)]
 
 
+def on_terminal(monkeypatch: pytest.MonkeyPatch, width: int, *arguments: str) -> list[str]:
+    """The lines that a terminal of this width shows."""
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=width, _environ={})
+    for module in ("study.show", "study.show_run", "study.text_table"):
+        monkeypatch.setattr(f"{module}.Console", lambda **_: console)
+    assert main(["show", *arguments]) == 0
+    lines = Text.from_ansi(screen.getvalue()).plain.splitlines()
+    assert max(map(len, lines)) <= width
+    return lines
+
+
 def test_a_terminal_of_80_columns_gets_the_drawing(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=80, _environ={})
-    for module in ("study.show_run", "study.text_table"):
-        monkeypatch.setattr(f"{module}.Console", lambda **_: console)
-    assert main(["show", "--results", str(results), "digits/x2/seed0"]) == 0
-    lines = Text.from_ansi(screen.getvalue()).plain.splitlines()
-    assert max(map(len, lines)) <= 80
+    lines = on_terminal(monkeypatch, 80, "--results", str(results), "digits/x2/seed0")
     assert any("> (step)" in line for line in lines)
     assert not any(line.startswith("valid ") for line in lines)  # the numbers of a pipe
+
+
+def test_a_terminal_gets_an_ablation_s_table_of_its_width(
+    results: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(results / "fake", "digits", "x2", 1, nll=81.0, blocks=2)
+    write_ablation(results / "fake", {"digits": ["x1", "x2"]})
+    assert write_output(results / "fake") == 0
+    arguments = ["--results", str(results), "sharing"]
+    piped = show(results, capsys, "sharing")
+    assert piped == (results / "fake/tables/sharing.md").read_text()
+    for width in (80, 300):
+        lines = on_terminal(monkeypatch, width, *arguments)
+        text = " ".join(lines)
+        assert "| " not in text
+        assert "81.0" in next(line for line in lines if line.startswith("digits   x2"))
+        assert ("left out at 80 columns" in text) == (width == 80)
+
+
+def test_a_narrow_terminal_says_what_it_leaves_out(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = on_terminal(monkeypatch, 80, "--results", str(results))
+    text = " ".join(lines)
+    assert "left out at 80 columns: rate (nats), parameters" in text
+    assert "--columns names those to show" in text
+
+
+def test_a_dataset_s_own_unit_stands_first(results: Path, capsys: Capture) -> None:
+    def units(condition: str) -> list[str]:
+        heading = show(results, capsys, "--where", condition).splitlines()[0]
+        return [
+            unit for unit in ("(nats)", "(bits/dim)") if f"status    test NLL {unit}" in heading
+        ]
+
+    assert units("dataset=digits") == ["(nats)"]
+    assert units("dataset=patches") == ["(bits/dim)"]

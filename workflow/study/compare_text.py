@@ -1,15 +1,17 @@
 """`study compare` for reading, and as JSON."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import isfinite
 
 from rich.console import Console
 from tabulate import tabulate
 
 from model.table import ResultError
+from model.training.progress_file import duration
 from study.compare import Difference, Side, Values, curve, difference, results, settings
 from study.curve import drawn
-from study.text_table import as_json
+from study.text_table import as_json, counted
 
 
 def text_of(sides: Sequence[Side]) -> str:
@@ -17,8 +19,8 @@ def text_of(sides: Sequence[Side]) -> str:
     names = [side.name for side in sides]
     differing = settings(sides)
     parts = [
-        _table("setting", differing, names) if differing else "All settings are the same.",
-        _table("result", results(sides), names),
+        _table("setting", differing, names, str) if differing else "All settings are the same.",
+        _table("result", for_reading(results(sides)), names, cell),
         *(_in_words(sides[0], side) for side in sides[1:]),
         _curves(sides),
     ]
@@ -53,8 +55,10 @@ def _curves(sides: Sequence[Side]) -> str:
     return drawn(curves, f"valid, {unit}", console.width, with_colours=with_colours)
 
 
-def _table(heading: str, values: Values, names: Sequence[str]) -> str:
-    rows = [[name, *map(cell, row)] for name, row in values.items()]
+def _table(
+    heading: str, values: Values, names: Sequence[str], text: Callable[[object], str]
+) -> str:
+    rows = [[name, *map(text, row)] for name, row in values.items()]
     headings = [heading, *names]
     return tabulate(rows, headings, tablefmt="simple", disable_numparse=True)
 
@@ -66,8 +70,8 @@ def _in_words(baseline: Side, side: Side) -> str:
         return str(error)
     lines = [
         f"{found.name} minus {found.baseline}, test NLL ({found.unit}): {found.mean:+.4f}",
-        f"  ± {found.interval_95_images:.4f} over {found.num_images:,} test images (95 %): what "
-        "other images of this kind may change",
+        f"  ± {found.interval_95_images:.4f} over {counted(found.num_images, 'test image')} "
+        "(95 %): what other images of this kind may change",
     ]
     lines.append(_over_seeds(found))
     return "\n".join(lines)
@@ -80,6 +84,13 @@ def _over_seeds(found: Difference) -> str:
         f"  ± {found.interval_95_seeds:.4f} over {found.num_pairs} pairs of seeds (95 %): what "
         "other trainings may change"
     )
+
+
+def for_reading(values: Values) -> Values:
+    """Results with the time of a training in words."""
+    times = [duration(3600 * hours) if isfinite(hours) else "" for hours in values["hours"]]
+    renamed = {**values, "hours": times}
+    return {"training time" if name == "hours" else name: row for name, row in renamed.items()}
 
 
 def cell(value: object) -> str:

@@ -16,9 +16,9 @@ from model.validation import ConfigError, validated
 from study.collecting.run_result import RunResult
 from study.collecting.training_record import Segment
 from study.compare import Side, flat, results, run_dirs
-from study.compare_text import cell
+from study.compare_text import cell, for_reading
 from study.curve import Curve, drawn, read_curves
-from study.text_table import Column, Part, as_json, print_parts
+from study.text_table import Column, Part, as_json, counted, print_parts
 
 POINTS = 20  # of a learning curve, where it is not drawn
 SEGMENT_COLUMNS = (
@@ -84,7 +84,8 @@ def _print(name: str, runs: Sequence[ShownRun]) -> None:
         ([Column("setting"), Column("value")], [[k, str(v)] for k, v in settings.items()]),
     ]
     if found := _results(name, runs):
-        rows = [[key, cell(value)] for key, value in found.items()]
+        of_one = for_reading({key: [value] for key, value in found.items()})
+        rows = [[key, cell(value)] for key, (value,) in of_one.items()]
         parts += ["", ([Column("result"), Column("value", is_number=True)], rows)]
     parts += ["", *_curves(runs)]
     segments = [_segment(run, segment) for run in runs for segment in run.segments]
@@ -95,7 +96,7 @@ def _print(name: str, runs: Sequence[ShownRun]) -> None:
 
 def _state(run: ShownRun) -> str:
     if run.result is not None:
-        return f"{run.result.training.status} after {run.result.training.step:,} steps"
+        return f"{run.result.training.status} after {counted(run.result.training.step, 'step')}"
     if run.progress is None:
         return "not trained yet"
     at = f"at step {run.progress.step:,} of {run.progress.iterations:,}"
