@@ -55,7 +55,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_show(tmp_path: Path, capsys: Capture) -> None:
-    assert "there is none yet" in show(tmp_path, capsys)
+    assert "no study has tables yet: run snakemake first" in show(tmp_path, capsys)
     write_run(tmp_path / "fake")
     write_tables(tmp_path / "fake")
     assert "80.0000" in show(tmp_path, capsys)
@@ -67,7 +67,7 @@ def test_show(tmp_path: Path, capsys: Capture) -> None:
     assert "sharing.parquet is missing" in show(tmp_path, capsys, "sharing")
     assert write_output(tmp_path / "fake") == 0
     assert "| digits" in show(tmp_path, capsys, "sharing", "--study", "fake")
-    assert "other has no tables; there are fake" in show(tmp_path, capsys, "--study", "other")
+    assert "other: no tables; there are those of fake" in show(tmp_path, capsys, "--study", "other")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,31 @@ def test_mistakes_are_one_line(
     assert message in show(results, capsys, "runs", *options)
 
 
+def test_of_several_studies_it_is_the_one_that_config_yaml_names(
+    results: Path, capsys: Capture
+) -> None:
+    write_run(results / "other", "digits", "x1", 0, nll=70.0)
+    assert "70.0000" in show(results, capsys, "digits/x1/seed0", "--study", "other")
+    assert "name one with --study; there are fake, other" not in show(results, capsys)
+    write_tables(results / "other")
+    assert "name one with --study; there are fake, other" in show(results, capsys)
+    (results / "config.yaml").write_text("study: other\n")
+    named = ["--config", str(results / "config.yaml")]
+    assert "70.0000" in show(results, capsys, *named)
+    assert "70.0000" in show(results, capsys, "digits/x1/seed0", *named)
+    assert "81.0000" in show(results, capsys, *named, "--study", "fake")
+    (results / "config.yaml").write_text("study: third\n")
+    assert "name one with --study; there are fake, other" in show(results, capsys, *named)
+
+
+def test_while_a_study_trains_it_names_what_makes_tables(tmp_path: Path, capsys: Capture) -> None:
+    write_run(tmp_path / "fake")
+    message = show(tmp_path, capsys)
+    assert "fake: no tables yet" in message
+    assert "`study partial --study fake` makes those of the runs that have" in message
+    assert message == show(tmp_path, capsys, "--study", "fake")
+
+
 def test_settings_are_shown_as_typed(tmp_path: Path, capsys: Capture) -> None:
     """Two step sizes that 4 decimals would not tell apart; results are rounded."""
     for variant, rate in (("x1", 0.00015), ("x2", 0.00012)):
@@ -152,7 +177,9 @@ def test_headings_name_columns(results: Path, capsys: Capture) -> None:
         (row, *_) = shown(results, capsys, "--columns", f"{column},{heading}")
         assert len(set(row.values())) == 1, row
     markdown = show(results, capsys, "sharing").splitlines()
-    headings = [cell.strip() for cell in next(x for x in markdown if x[0] == "|")[1:-1].split("|")]
+    headings = [
+        cell.strip() for cell in next(x for x in markdown if x.startswith("|"))[1:-1].split("|")
+    ]
     for heading in headings:
         assert show(results, capsys, "sharing", "--columns", heading).startswith(heading)
     assert len(shown(results, capsys, "--where", "depth>0", "--where", "test NLL<5")) == 1

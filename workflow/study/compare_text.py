@@ -87,14 +87,20 @@ def _over_seeds(found: Difference) -> str:
 
 
 def for_reading(values: Values) -> Values:
-    """Results with the time of a training in words."""
-    times = [duration(3600 * hours) if isfinite(hours) else "" for hours in values["hours"]]
-    renamed = {**values, "hours": times}
-    return {"training time" if name == "hours" else name: row for name, row in renamed.items()}
+    """Results with the time of a training in words, and whole numbers of what is counted."""
+    shown: Values = {}
+    for name, row in values.items():
+        if name == "hours":
+            shown["training time"] = [duration(3600 * h) if isfinite(h) else "" for h in row]
+        elif name in ("iterations", "skipped updates"):
+            shown[name] = [int(mean) if mean.is_integer() else mean for mean in row]
+        else:
+            shown[name] = row
+    return shown
 
 
 def cell(value: object) -> str:
     """A result for reading."""
     if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() else f"{value:.4f}"
+        return f"{value:,.4f}" if isfinite(value) else ""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

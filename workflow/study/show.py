@@ -1,6 +1,7 @@
 """Tables of a study for a terminal, a pipe or a program."""
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from model.config import ModelConfig, TrainConfig
 from model.files import AGAIN
 from model.table import ResultError, read_file, read_parquet
 from model.validation import nearest
+from study.place import default_study
 from study.planning.ablation import Ablation
 from study.registry import ABLATION_OUTPUTS, STUDY_TABLES, outputs_of
 from study.table_query import chosen, filtered, ordered
@@ -47,16 +49,40 @@ _SETTINGS = {
 }
 
 
-def find_study(results: Path, study: str | None) -> Path:
-    """The folder of a study under `results`, or of the only one there is; raises ResultError."""
+def find_study(results: Path, study: str | None, config: Path) -> Path:
+    """The folder of a study with tables; raises ResultError.
+
+    Of several, it is the one that config.yaml names, and a line on stderr says so.
+    """
     found = sorted({path.parent.parent.name for path in results.glob("*/tables/*.parquet")})
-    if study is None and len(found) == 1:
-        return results / found[0]
     if study in found:
         return results / study
-    there = f"there are {', '.join(found)}" if found else "there is none yet: run snakemake first"
-    wanted = "name one with --study" if study is None else f"{study} has no tables"
-    raise ResultError(f"{results}: {wanted}; {there}")
+    if not found or study is not None:
+        raise ResultError(_without_tables(results, study, found))
+    chosen_study = default_study(found, config)
+    if chosen_study is None:
+        raise ResultError(f"{results}: name one with --study; there are {', '.join(found)}")
+    if len(found) > 1:
+        others = ", ".join(name for name in found if name != chosen_study)
+        print(f"study {chosen_study}, which {config} names; --study has {others}", file=sys.stderr)
+    return results / chosen_study
+
+
+def _without_tables(results: Path, study: str | None, found: Sequence[str]) -> str:
+    """What is wrong where a study has no tables, and what makes some."""
+    begun = sorted(path.parent.name for path in results.glob("*/runs"))
+    if study is None and len(begun) == 1:
+        (study,) = begun
+    name = study or "STUDY"
+    if study in begun or (study is None and begun):
+        what = f"{results / study}: no tables yet" if study else f"{results}: no tables yet"
+        return (
+            f"{what}: snakemake writes them when all runs have ended; "
+            f"`study partial --study {name}` makes those of the runs that have"
+        )
+    if found:
+        return f"{results / name}: no tables; there are those of {', '.join(found)}"
+    return f"{results}: no study has tables yet: run snakemake first"
 
 
 def table_names(study_dir: Path) -> list[str]:

@@ -70,15 +70,15 @@ class ShownRun:
         return self.result.training.segments if self.result else ()
 
 
-def show_run(where: Path, study: str | None, name: str, *, json: bool) -> None:
+def show_run(where: Path, study: str | None, name: str, config: Path, *, json: bool) -> None:
     """Print a run (`DATASET/VARIANT/seedN` or its folder) or all seeds; raises ResultError."""
-    runs = [ShownRun.read(path) for path in run_dirs(where, study, name, "config.yaml")]
+    runs = [ShownRun.read(path) for path in run_dirs(where, study, name, config, "config.yaml")]
     print(_json(runs)) if json else _print(name, runs)
 
 
 def _print(name: str, runs: Sequence[ShownRun]) -> None:
     settings = flat(runs[0].config.settings)
-    parts: list[Part] = [f"{run.name}: {_state(run)}" for run in runs]
+    parts: list[Part] = [f"{run.name}: {_state(run)} ({run.directory})" for run in runs]
     parts += [
         "",
         ([Column("setting"), Column("value")], [[k, str(v)] for k, v in settings.items()]),

@@ -9,7 +9,7 @@ from study.planning.study import Study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--study", required=True)
+    parser.add_argument("--study", help="default: the one that config.yaml names")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"))
     parser.add_argument("--results", type=Path, default=Path("results"))
 
