@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BASE = {"code_digest", "config", "files", "randomness", "run_config", "table"}
+BASE = {"code_digest", "config", "files", "randomness", "run_config", "table", "wording"}
 MEASURING_COMMAND = {"config", "files", "measurement", "network"}
 # A package, or a module directly in model/, and what it may import of model/ besides itself.
 LAYERS = {
@@ -31,8 +31,9 @@ LAYERS = {
     "randomness": set(),
     "run_tables": set(),
     "table": {"files"},
+    "wording": set(),
     "network": {"config", "randomness"},
-    "data": {"config", "files", "randomness", "run_config", "validation"},
+    "data": {"config", "files", "randomness", "run_config", "validation", "wording"},
     # Any family of models can be trained: the interface is all that is known of one.
     "training": BASE | {"data", "network.generative_model"},
     "measurement": BASE | {"run_tables", "data", "memory", "network"},

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -241,8 +242,34 @@ def test_a_drawing_shows_what_there_is() -> None:
     assert any("x2" in line for line in lines[-2:])
     # Half of the curve is below 12: the few high values at its start are left out.
     assert float(lines[1].split("|")[0].replace(",", "")) < 40
+    # 99 columns of 100 steps would name 1, 20.8 and so on.
+    assert [int(step) for step in lines[lines.index("Legend:") - 2].split()[1:]] == [
+        *(0, 20, 40, 60, 80, 100)
+    ]
+    labels = [line.split("|")[0].strip() for line in lines[1:15]]
+    assert len({label.partition(".")[2].__len__() for label in labels}) == 1
     assert drawn({"x1": [(1, float("nan"))]}, "nats", 80, with_colours=False) == ""
     assert mean_curve([[(1, 2.0), (2, 4.0)], [(2, 6.0)]]) == [(2, 5.0)]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 130])
+@pytest.mark.parametrize(
+    ("first", "last"), [(50, 100), (1, 98), (100, 2000), (500, 1_000_000), (7, 8)]
+)
+def test_an_axis_names_round_steps_and_leaves_no_half_blank(
+    width: int, first: int, last: int
+) -> None:
+    lines = drawn({"x": [(first, 2.0), (last, 1.5)]}, "nats", width, with_colours=False)
+    rows = lines.splitlines()
+    axis = next(number for number, line in enumerate(rows) if line.endswith("> (step)"))
+    named = [int(step.replace(",", "")) for step in rows[axis + 1].split()[1:]]
+    (spacing,) = {after - before for before, after in pairwise(named)}
+    assert int(str(spacing).rstrip("0")) in (1, 2, 4, 5)
+    assert all(step % spacing == 0 for step in named)
+    assert first - spacing < named[0] <= first
+    assert last - spacing < named[-1] <= last + spacing / 10
+    drawing = [row.partition("| ")[2].rstrip() for row in rows[1:axis]]
+    assert max(map(len, drawing)) >= (last - named[0]) / spacing * 10 * 0.9
 
 
 def on_terminal(monkeypatch: pytest.MonkeyPatch, width: int, *arguments: str) -> list[str]:

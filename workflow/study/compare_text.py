@@ -9,9 +9,10 @@ from tabulate import tabulate
 
 from model.table import ResultError
 from model.training.progress_file import duration
+from model.wording import counted
 from study.compare import Difference, Side, Values, curve, difference, results, settings
 from study.curve import drawn
-from study.text_table import as_json, counted
+from study.text_table import as_json
 
 
 def text_of(sides: Sequence[Side]) -> str:

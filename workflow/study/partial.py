@@ -11,6 +11,7 @@ from model.config import ConfigError
 from model.files import write_text
 from model.run_config import RunConfig
 from model.table import ResultError
+from model.wording import counted
 from study.collecting.collect import collect
 from study.collecting.training_record import TrainingRecord
 from study.outputs import draw_ablation, write_ablation_table, write_study_tables
@@ -128,7 +129,8 @@ def _readme(study: Study, found: set[Run]) -> str:
         [
             f"{_TITLE}{study.name}",
             "",
-            f"{len(found)} of {len(study.runs)} runs, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
+            f"{len(found)} of {counted(len(study.runs), 'run')}, "
+            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
             "Once all of them are there, snakemake writes the final tables into ../tables and "
             "../figures and removes this folder.",
             "",

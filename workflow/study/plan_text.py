@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from model.training.progress_file import duration
+from model.wording import counted
 from study.plan import MEANINGS, RunPlan
 from study.plan_cost import ModelPlan, StudyPlan
-from study.text_table import Column, Part, as_json, counted, print_parts, size_text
+from study.text_table import Column, Part, as_json, print_parts, size_text
 
 MANY_REASONS = 20  # of more, the rest is counted
 COLUMNS = (

@@ -13,12 +13,13 @@ from model.run_config import RunConfig
 from model.table import ResultError
 from model.training.progress_file import FILE, ProgressFile, duration
 from model.validation import ConfigError, validated
+from model.wording import counted
 from study.collecting.run_result import RunResult
 from study.collecting.training_record import Segment
 from study.compare import Side, flat, results, run_dirs
 from study.compare_text import cell, for_reading
 from study.curve import Curve, drawn, read_curves
-from study.text_table import Column, Part, as_json, counted, print_parts
+from study.text_table import Column, Part, as_json, print_parts
 
 POINTS = 20  # of a learning curve, where it is not drawn
 SEGMENT_COLUMNS = (
@@ -124,9 +125,13 @@ def _curves(runs: Sequence[ShownRun]) -> list[Part]:
     if console.is_terminal:
         text = drawn(named, unit, console.width, with_colours=not console.no_color)
         return [Text.from_ansi(text)] if text else []
-    columns = [Column("curve"), Column("step", is_number=True), Column(f"NLL ({unit})")]
+    columns = [
+        Column("curve"),
+        Column("step", is_number=True),
+        Column(f"NLL ({unit})", is_number=True),
+    ]
     rows = [
-        [name, str(step), f"{nll:.5g}"]
+        [name, str(step), f"{nll:.4f}"]
         for name, curve in named.items()
         for step, nll in thin(curve)
     ]

@@ -23,6 +23,7 @@ from model.run_config import RunConfig
 from model.training.progress_file import FILE, ProgressFile, duration
 from model.training.state_files import state_files
 from model.validation import ConfigError, validated
+from model.wording import counted
 from model.yaml_file import load_yaml
 from study.head.lock import Head
 from study.ledger import ledger_jobs
@@ -235,7 +236,7 @@ def _trained(
         if record["config_hash"] != config.hash:
             return replace(status, state="outdated", reason=_difference(record, config))
         if record["status"] == "diverged":
-            status = replace(status, state="diverged", reason=f"after {step} steps")
+            status = replace(status, state="diverged", reason=f"after {counted(step, 'step')}")
         else:
             status = replace(status, state="done")
     except (KeyError, TypeError, ValueError, LookupError):

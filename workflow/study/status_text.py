@@ -11,8 +11,9 @@ from rich.text import Text
 
 from model.table import ResultError
 from model.training.progress_file import duration
+from model.wording import counted, nll_text
 from study.status import STATES, RunStatus, StudyStatus
-from study.text_table import Column, counted, fitted, left_out, plain, without_empty
+from study.text_table import Column, fitted, left_out, plain, without_empty
 
 COLOURS = {
     "running": "cyan",
@@ -35,8 +36,8 @@ COLUMNS: tuple[_Column, ...] = (
     ("step", lambda run: f"{run.step}/{run.iterations}", True, None),
     ("s/iteration", lambda run: _number(run.seconds_per_iteration, ".3g"), True, 2),
     ("left", lambda run: "" if run.eta_seconds is None else duration(run.eta_seconds), True, None),
-    ("train NLL", lambda run: _number(run.nll, "#.4g"), True, None),
-    ("valid NLL", lambda run: _number(run.valid_nll, "#.4g"), True, 3),
+    ("train NLL", lambda run: _nll(run.nll), True, None),
+    ("valid NLL", lambda run: _nll(run.valid_nll), True, 3),
     ("unit", lambda run: run.unit if run.nll or run.valid_nll else "", False, None),
     ("host", lambda run: (run.host or "").partition(".")[0], False, 0),
     ("job", lambda run: run.job_id or "", False, 1),
@@ -210,3 +211,7 @@ def _notes(status: StudyStatus) -> list[str]:
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else f"{value:{form}}"
+
+
+def _nll(value: float | None) -> str:
+    return "" if value is None else nll_text(value)

@@ -133,11 +133,6 @@ def as_json(content: Any) -> str:
     return json.dumps(_finite(content), indent=1, allow_nan=False)
 
 
-def counted(number: int, noun: str) -> str:
-    """How many there are, in words: "1 run", "2,000 runs"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def size_text(number: float) -> str:
     """A number of bytes for reading."""
     for unit in ("B", "kB", "MB", "GB"):
