@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BASE = {"code_digest", "config", "files", "randomness", "run_config", "table"}
+BASE = {"code_digest", "config", "files", "randomness", "run_config", "table", "wording"}
 MEASURING_COMMAND = {"config", "files", "measurement", "network", "stop_signals"}
 # A package, or a module directly in model/, and what it may import of model/ besides itself.
 LAYERS = {
@@ -32,8 +32,11 @@ LAYERS = {
     "run_tables": set(),
     "stop_signals": set(),
     "table": {"files"},
+    "wording": set(),
     "network": {"config", "randomness"},
-    "data": {"config", "files", "randomness", "run_config", "stop_signals", "validation"},
+    "data": {
+        *("config", "files", "randomness", "run_config", "stop_signals", "validation", "wording"),
+    },
     # Any family of models can be trained: the interface is all that is known of one.
     "training": BASE | {"data", "network.generative_model", "stop_signals"},
     "measurement": BASE | {"run_tables", "data", "memory", "network", "stop_signals"},

@@ -23,6 +23,7 @@ from model.data.datasets import DATASETS, Dataset, dataset_named
 from model.data.images_config import ImagesConfig, OwnImages
 from model.data.sources import DataError
 from model.stop_signals import ending_quietly
+from model.wording import counted
 
 _TYPES: dict[str, Callable[[str], float]] = {"valid": float, "test": float, "seed": int}
 
@@ -58,7 +59,7 @@ def _fetch(dataset: Dataset, data_dir: Path, mirror: Path | None) -> None:
             f"{preprocess_hint(data_dir, dataset.name)}"
         )
     folder = sources.fetch(dataset.raw, data_dir, mirror)
-    print(f"{dataset.name}: {len(dataset.raw.files)} files verified in {folder}")
+    print(f"{dataset.name}: {counted(len(dataset.raw.files), 'file')} verified in {folder}")
 
 
 def _preprocess(dataset: Dataset, data_dir: Path) -> None:
@@ -70,9 +71,9 @@ def _preprocess(dataset: Dataset, data_dir: Path) -> None:
     )
     if info.images is not None:
         for step, number in info.images["steps"].items():
-            print(f"  {number} images: {step}")
+            print(f"  {counted(number, 'image')}: {step}")
         for reason, files in info.images["left_out"].items():
-            print(f"  {files['files']} files left out: {reason}")
+            print(f"  {counted(files['files'], 'file')} left out: {reason}")
 
 
 def _say(line: str) -> None:

@@ -22,6 +22,7 @@ from model.data.images_config import ImagesConfig, OwnImages
 from model.data.own_images import sort_out, split_images, split_of_array, split_of_folder
 from model.data.raw_files import DamagedFile, RawEntry, RawFiles, open_raw
 from model.data.sources import DataError
+from model.wording import counted
 
 UNNAMED = "none is named: they are split by the seed"
 SHOWN = 5  # of each kind of problem, and of sizes
@@ -125,7 +126,7 @@ def _add_array(array: ArrayFile, files: RawFiles, found: Findings) -> None:
 
 
 def _description(found: Findings, files: RawFiles) -> list[str]:
-    lines = [f"{files.place}: {found.splits.total()} images"]
+    lines = [f"{files.place}: {counted(found.splits.total(), 'image')}"]
     order: dict[str, int] = {name: position for position, name in enumerate(SPLITS)}
     for split, number in sorted(found.splits.items(), key=lambda item: order.get(item[0], 9)):
         lines.append(f"  split: {split}: {number}")
@@ -135,14 +136,17 @@ def _description(found: Findings, files: RawFiles) -> list[str]:
         lines.append(f"  sizes: {len(found.sizes)}, {spans}")
     lines += _most(f"  size: {w}x{h}: {n}" for (w, h), n in found.sizes.most_common())
     lines += [f"  read: {step}: {number}" for step, number in found.steps.most_common()]
-    lines.append(f"  colour: {found.num_coloured} coloured, the others grey")
+    grey = found.splits.total() - found.num_coloured
+    counts = {"coloured": found.num_coloured, "grey": grey}
+    colours = ", ".join(f"{number} {colour}" for colour, number in counts.items() if number)
+    lines.append(f"  colour: {colours}")
     for reason, names in files.left_out.items():
         lines.append(f"  left out: {reason}: {len(names)}: {', '.join(names[:SHOWN])}")
     across = [g for g in found.duplicates if len({split for split, _ in g}) > 1]
     within = len(found.duplicates) - len(across)
     if within:
         lines.append(
-            f"  equal images within a split: {within} groups, such as "
+            f"  equal images within a split: {counted(within, 'group')}, such as "
             + _names(found.duplicates[-1])
         )
     problems = [f"equal images in several splits: {_names(group)}" for group in across]

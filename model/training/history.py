@@ -16,6 +16,7 @@ from model.network.generative_model import Bound
 from model.run_config import RunConfig
 from model.table import Table, column
 from model.training.warmup import learning_rate_at
+from model.wording import nll_text
 
 TABLE = Table(
     name="history",
@@ -147,6 +148,7 @@ def line(row: Row, run: RunConfig) -> str:
     """The row as a line of the log, the NLL in the unit of the dataset's tables."""
     return (
         f"step {row['step']}/{run.train.iterations}  {row['split']} {row['weights']}  "
-        f"NLL {nll_in_unit(row, run.model):.4g} {run.model.unit} (rate {row['rate_nats']:.3f}, "
+        f"NLL {nll_text(nll_in_unit(row, run.model))} {run.model.unit} "
+        f"(rate {row['rate_nats']:.3f}, "
         f"distortion {row['distortion_nats']:.3f} nats)  skipped {row['skipped_updates']}"
     )

@@ -51,6 +51,7 @@ def test_sizes_splits_problems_and_duplicates_are_said(
     (raw / "notes.txt").write_text("no image")
     output = checked(raw, capsys)
     assert "My Photos: 7 images\n" in output
+    assert "grey" not in output.partition("colour: ")[2].partition("\n")[0]
     for line in (
         "split: train: 5",
         "split: test: 2",

@@ -110,5 +110,9 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "there are digits/x1, digits/x4" in mistake("digits/x1/seed0", "digits/x3")
     assert "different settings; name one" in mistake("digits/x4", "digits/x1", "--study", "fake")
     assert "is in fake, other: name one with --study" in mistake("digits/x4", "digits/x4")
+    config = tmp_path / "config.yaml"
+    config.write_text("study: other\n")
+    assert compare(tmp_path, "digits/x4", "digits/x4", "--config", str(config)) == 0
+    assert ["study", "other", "other"] in [x.split() for x in capsys.readouterr().out.splitlines()]
     (tmp_path / "fake/runs/digits/x1/seed0/test.parquet").unlink()
     assert "test.parquet is missing" in mistake("digits/x1/seed0", "digits/x1/seed1")

@@ -18,6 +18,7 @@ from study.plan_pace import Paces
 from study.planning.content import StudyData
 from study.planning.study import Run, Study
 from study.profile import Profile
+from study.slurm_client import has_cluster
 
 ROOT = Path(__file__).parents[2]
 X1 = Run("digits", "x1", 0)
@@ -245,6 +246,60 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert {run["iterations"] for model in found["models"] for run in model["runs"]} == {30}
 
 
+def test_the_time_on_this_machine_s_cores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three seeds of x1 are left, of 12.5 s each: with two cores, the third one waits."""
+    finish(tmp_path, study_of(tmp_path))
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    content["studies"]["tiny"]["seeds"] = 4
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
+    times = {}
+    for cores in (1, 2, 3):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: {*range(cores)})
+        paths = ["--config", f"{tmp_path}/config.yaml", "--results", f"{tmp_path}/results"]
+        assert main(["plan", "tiny", *paths]) == 0
+        text = capsys.readouterr().out
+        assert main(["plan", "tiny", *paths, "--json"]) == 0
+        times[cores] = json.loads(capsys.readouterr().out)["seconds_with_all_cores"]
+        assert ("25 s with the 2 cores of this machine; 12 s all at a time" in text) == (cores == 2)
+    assert times == pytest.approx({1: 37.5, 2: 25, 3: 12.5})
+
+
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_a_cluster_is_asked_where_one_is_configured(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_configured: bool,
+) -> None:
+    """Debian installs the client without a configuration: what it says then, to the letter."""
+    says = (
+        "echo 'Slurmctld(primary) at node1 is DOWN'; exit 1"
+        if is_configured
+        else "echo 'scontrol: fatal: Could not establish a configuration source' >&2; exit 1"
+    )
+    for name in ("sbatch", "scontrol", "sinfo"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{says}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert has_cluster() == is_configured
+    if is_configured:
+        return
+    finish(tmp_path, study_of(tmp_path))
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm/config.yaml").write_text("set-resources: {train: {runtime: 6s}}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "tiny"]) == 0
+    text = capsys.readouterr().out
+    assert "SLURM" not in text
+    assert "requeue" not in text
+    assert main(["plan", "tiny", "--profile", "slurm"]) == 0
+    assert "on the cluster 3 requeues" in capsys.readouterr().out
+    main(["doctor", "tiny"])
+    assert "not checked: no SLURM is configured on this machine" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_probe_measures_what_nobody_knows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -254,6 +309,7 @@ def test_a_probe_measures_what_nobody_knows(
     assert main(["plan", "tiny", *paths, "--probe", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["models_of_unknown_speed"] == []
+    assert found["models_tried"] == ["digits/single-resolution", "digits/x1"]
     for model in found["models"]:
         assert 0 < model["pace"]["seconds_per_iteration"] < 20
     assert not (tmp_path / "results").exists()

@@ -393,6 +393,89 @@ def test_no_line_of_a_terminal_is_broken(
     assert "digits/single-resolution/seed1" in "\n".join(lines) or width < 160
 
 
+@pytest.mark.parametrize(("height", "notes"), [(10, 0), (24, 30), (24, 1), (40, 2), (200, 30)])
+def test_running_runs_and_what_is_cut_fit_on_a_watched_screen(height: int, notes: int) -> None:
+    """Running ones stand last here, where a screen that is too low would cut them off."""
+    from rich.console import Console
+
+    from study import status_text
+
+    runs = [
+        RunStatus(
+            run=f"digits/x1/seed{seed}",
+            state="running" if seed >= 27 else "waiting",
+            iterations=100,
+            planned_iterations=100,
+            eta_seconds=60.0 if seed >= 27 else None,
+            reason="a word that this run needs" if seed < notes else "",
+        )
+        for seed in range(30)
+    ]
+    console = Console(width=80, height=height, force_terminal=True, color_system=None, record=True)
+    shown = StudyStatus("s", None, runs)
+    console.print(status_text._on_terminal([shown], console, show_all=False, height=height - 1))
+    lines = console.export_text().splitlines()
+    assert len(lines) < height
+    rows = [line for line in lines if line.startswith("digits/") and "needs" not in line]
+    assert sum("running" in line for line in rows) == 3
+    cut = 30 - len(rows)
+    assert any(f"… {cut} more ({cut} waiting): without --watch" in x for x in lines) == bool(cut)
+    told = sum("a word" in line for line in lines)
+    assert told == notes or any(f"… {notes - told} more note" in x for x in lines) or height == 10
+    assert cut == 0 or height < 200
+
+
+def test_columns_that_nobody_has_are_left_out(
+    tmp_path: Path, study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell(tmp_path, study)
+    assert command(tmp_path, "tiny") == 0
+    heading = capsys.readouterr().out.splitlines()[2].split()
+    assert {"step", "left", "host"} < {*heading}
+    assert not {"job", "requeues"} & {*heading}
+    tell(tmp_path, study, job_id="71_4", requeues=1)
+    assert command(tmp_path, "tiny") == 0
+    assert {"job", "requeues"} < {*capsys.readouterr().out.splitlines()[2].split()}
+
+
+def test_a_study_that_has_not_begun_says_so(
+    tmp_path: Path, study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(tmp_path, "tiny") == 0
+    text = capsys.readouterr().out
+    assert "it has not begun: snakemake --cores N --config study=tiny begins it" in text
+    tell(tmp_path, study, status="stopped")
+    assert command(tmp_path, "tiny") == 0
+    assert "the same snakemake command goes on" in capsys.readouterr().out
+
+
+def test_as_many_at_a_time_as_were_at_once(tmp_path: Path, study: Study) -> None:
+    """Between two jobs of two, one trains; what another snakemake did before says nothing."""
+    spans = [(0.0, 50.0), (0.0, 50.0), (0.0, 50.0), (100.0, 150.0), (101.0, 160.0), (150.0, 170.0)]
+    done = [
+        RunStatus(
+            run=f"digits/x1/seed{seed}",
+            state="done",
+            iterations=10,
+            planned_iterations=10,
+            step=10,
+            seconds_per_iteration=5.0,
+            trained=span,
+        )
+        for seed, span in enumerate(spans)
+    ]
+    left = RunStatus(run="digits/x1/seed9", state="waiting", iterations=10, planned_iterations=10)
+    assert StudyStatus("s", "a snakemake", [*done, left], 90.0).at_a_time == 2
+    assert StudyStatus("s", "a snakemake", [*done, left, left], 90.0).seconds_to_end == 50
+    assert StudyStatus("s", "a snakemake", [*done, left], 0.0).at_a_time == 3
+    assert StudyStatus("s", None, [*done, left]).seconds_to_end is None
+    config = study.run_config(X1)
+    write_run(tmp_path / "results/tiny", "digits", "x1", 0, config=config, training_code=("c0de",))
+    trained = status_of(tmp_path, study).trained
+    assert trained is not None
+    assert trained[1] - trained[0] == 12.5
+
+
 @pytest.fixture
 def living(tmp_path: Path, data_dir: Path, study: Study) -> Iterator[Process]:
     """A training of one of the study's runs that would take hours."""
@@ -446,5 +529,5 @@ def test_a_thousand_runs_take_less_than_two_seconds(tmp_path: Path, study: Study
         check=True,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert answer.stdout.startswith("tiny: 1000 runs: 500 running, 500 done; ")
+    assert answer.stdout.startswith("tiny: 1,000 runs: 500 running, 500 done; ")
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2

@@ -15,6 +15,7 @@ from model.table import ResultError
 from study.collecting.run_result import RunResult
 from study.comparing.statistics import interval_95
 from study.curve import Curve, mean_curve, read_curves
+from study.place import default_study
 from study.unit import in_unit
 
 Values = dict[str, list[Any]]  # by name, one for each side
@@ -57,27 +58,28 @@ class Difference:
     num_pairs: int  # of runs
 
 
-def find_sides(results: Path, study: str | None, names: Sequence[str]) -> list[Side]:
+def find_sides(results: Path, study: str | None, names: Sequence[str], config: Path) -> list[Side]:
     """What `find_side` finds for each name; raises ResultError."""
     if len(names) < 2:
         raise ResultError(f"{names[0]} is one run: name another one to compare it with")
-    return [find_side(results, study, name) for name in names]
+    return [find_side(results, study, name, config) for name in names]
 
 
-def find_side(results: Path, study: str | None, name: str) -> Side:
+def find_side(results: Path, study: str | None, name: str, config: Path) -> Side:
     """The runs of `DATASET/VARIANT[/seedN]`, or of a run's folder; raises ResultError."""
-    side = Side(name, [RunResult.read(path) for path in run_dirs(results, study, name)])
+    side = Side(name, [RunResult.read(path) for path in run_dirs(results, study, name, config)])
     if len({json.dumps({**run.training.settings, "seed": 0}) for run in side.runs}) > 1:
         raise ResultError(f"{name}: its seeds were trained with different settings; name one")
     return side
 
 
 def run_dirs(
-    results: Path, study: str | None, name: str, file: str = "train.json"
+    results: Path, study: str | None, name: str, config: Path, file: str = "train.json"
 ) -> Sequence[Path]:
     """The folders of `DATASET/VARIANT[/seedN]` that have a file, or a folder named itself.
 
-    Raises ResultError if there is none, or if several studies have one.
+    Of several studies that have one, it is the one that config.yaml names. Raises ResultError if
+    there is none, or if that is none of them.
     """
     if (Path(name) / file).is_file():
         return [Path(name).absolute()]
@@ -90,6 +92,8 @@ def run_dirs(
     found = [path for path in found if path.parent.name.removeprefix("seed").isdecimal()]
     of_studies = sorted({path.relative_to(results).parts[0] for path in found})
     if len(of_studies) > 1:
+        if chosen := default_study(of_studies, config):
+            return [path.parent for path in found if path.relative_to(results).parts[0] == chosen]
         raise ResultError(f"{name} is in {', '.join(of_studies)}: name one with --study")
     if not found:
         known = {
@@ -121,6 +125,7 @@ def results(sides: Sequence[Side]) -> Values:
         return [side.mean(value) for side in sides]
 
     return {
+        "study": [side.runs[0].directory.parts[-5] for side in sides],
         "runs": [len(side.runs) for side in sides],
         "diverged": [len(side.runs) - len(side.finished) for side in sides],
         "unit of NLL": [side.model.unit for side in sides],

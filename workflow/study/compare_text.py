@@ -1,12 +1,15 @@
 """`study compare` for reading, and as JSON."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import isfinite
 
 from rich.console import Console
 from tabulate import tabulate
 
 from model.table import ResultError
+from model.training.progress_file import duration
+from model.wording import counted
 from study.compare import Difference, Side, Values, curve, difference, results, settings
 from study.curve import drawn
 from study.text_table import as_json
@@ -17,8 +20,8 @@ def text_of(sides: Sequence[Side]) -> str:
     names = [side.name for side in sides]
     differing = settings(sides)
     parts = [
-        _table("setting", differing, names) if differing else "All settings are the same.",
-        _table("result", results(sides), names),
+        _table("setting", differing, names, str) if differing else "All settings are the same.",
+        _table("result", for_reading(results(sides)), names, cell),
         *(_in_words(sides[0], side) for side in sides[1:]),
         _curves(sides),
     ]
@@ -53,8 +56,10 @@ def _curves(sides: Sequence[Side]) -> str:
     return drawn(curves, f"valid, {unit}", console.width, with_colours=with_colours)
 
 
-def _table(heading: str, values: Values, names: Sequence[str]) -> str:
-    rows = [[name, *map(cell, row)] for name, row in values.items()]
+def _table(
+    heading: str, values: Values, names: Sequence[str], text: Callable[[object], str]
+) -> str:
+    rows = [[name, *map(text, row)] for name, row in values.items()]
     headings = [heading, *names]
     return tabulate(rows, headings, tablefmt="simple", disable_numparse=True)
 
@@ -66,8 +71,8 @@ def _in_words(baseline: Side, side: Side) -> str:
         return str(error)
     lines = [
         f"{found.name} minus {found.baseline}, test NLL ({found.unit}): {found.mean:+.4f}",
-        f"  ± {found.interval_95_images:.4f} over {found.num_images:,} test images (95 %): what "
-        "other images of this kind may change",
+        f"  ± {found.interval_95_images:.4f} over {counted(found.num_images, 'test image')} "
+        "(95 %): what other images of this kind may change",
     ]
     lines.append(_over_seeds(found))
     return "\n".join(lines)
@@ -82,8 +87,21 @@ def _over_seeds(found: Difference) -> str:
     )
 
 
+def for_reading(values: Values) -> Values:
+    """Results with the time of a training in words, and whole numbers of what is counted."""
+    shown: Values = {}
+    for name, row in values.items():
+        if name == "hours":
+            shown["training time"] = [duration(3600 * h) if isfinite(h) else "" for h in row]
+        elif name in ("iterations", "skipped updates"):
+            shown[name] = [int(mean) if mean.is_integer() else mean for mean in row]
+        else:
+            shown[name] = row
+    return shown
+
+
 def cell(value: object) -> str:
     """A result for reading."""
     if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() else f"{value:.4f}"
+        return f"{value:,.4f}" if isfinite(value) else ""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -12,8 +12,8 @@ from model.validation import nearest
 from study.doctor_findings import Finding, NotChecked
 from study.ledger import ledger_jobs
 from study.profile import Profile
+from study.slurm_client import ASK_S, says_no_cluster
 
-ASK_S = 60
 ON_SLURM = "snakemake --profile slurm"
 ON_THIS_MACHINE = "snakemake --executor submitit --submitit-cluster local --cores 2 --jobs 2"
 RULES = ("train", "evaluate", "measure")  # those whose jobs take time
@@ -150,6 +150,8 @@ def _ask(*command: str) -> str:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotChecked(f"{command[0]}: {error}") from None
+    if answer.returncode and says_no_cluster(answer.stderr):
+        raise NotChecked("no SLURM is configured on this machine")
     if answer.returncode:
         said = answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"]
         raise NotChecked(f"SLURM does not answer: {said[0]}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from model.files import write_text
 from model.table import ResultError
+from model.wording import counted
 from study.collecting.collect import collect
 from study.finished_runs import FILES, FinishedRuns
 from study.outputs import draw_ablation, write_ablation_table, write_study_tables
@@ -135,7 +136,8 @@ def _readme(study: Study, found: set[Run], notes: Sequence[str]) -> str:
         [
             f"{_TITLE}{study.name}",
             "",
-            f"{len(found)} of {len(study.runs)} runs, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
+            f"{len(found)} of {counted(len(study.runs), 'run')}, "
+            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
             *(f"{note}." for note in notes),
             "Once all of them are there, snakemake writes the final tables into ../tables and "
             "../figures and removes this folder.",

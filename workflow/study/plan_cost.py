@@ -63,6 +63,8 @@ class StudyPlan:
     seconds_per_job: float | None  # the time limit of a training's job; None: there is none
     bytes_there: int
     bytes_free: int
+    cores: int  # of this machine
+    tried: Sequence[str] = ()  # models whose speed was measured for this plan only
     requests: Sequence[str] = ()  # of the jobs to come, with what the cluster says to each
 
     @property
@@ -79,6 +81,23 @@ class StudyPlan:
     def seconds(self) -> list[float]:
         """The training time of each run for which it is known."""
         return [s for model in self.models for s in model.seconds or ()]
+
+    @property
+    def seconds_here(self) -> float | None:
+        """The training time with all cores of this machine, each run as soon as some are free.
+
+        None if a speed was measured on a GPU.
+        """
+        free_at = [0.0] * self.cores
+        for model in self.models:
+            if model.seconds and model.pace and model.pace.gpus:
+                return None
+            trained = [run for run in model.runs if run.steps]
+            for run, seconds in zip(trained, model.seconds or (), strict=False):
+                needed = min(run.gpus, self.cores)  # a process for each, on one core
+                end = sorted(free_at)[needed - 1] + seconds
+                free_at = [*sorted(free_at)[needed:], *[end] * needed]
+        return max(free_at)
 
     @property
     def unknown(self) -> list[ModelPlan]:
@@ -161,7 +180,15 @@ def cost(
         seconds_per_job=seconds_per_job,
         bytes_there=bytes_under(results / study.name / "runs"),
         bytes_free=stat.f_bavail * stat.f_frsize,
+        cores=_cores(),
     )
+
+
+def _cores() -> int:
+    """How many cores this process may use; macOS only knows how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def bytes_under(folder: Path) -> int:

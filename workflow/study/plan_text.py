@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from model.training.progress_file import duration
+from model.wording import counted
 from study.plan import MEANINGS, RunPlan
 from study.plan_cost import ModelPlan, StudyPlan
 from study.text_table import Column, Part, as_json, print_parts, size_text
@@ -50,8 +51,11 @@ def json_of(plan: StudyPlan) -> str:
             "study": plan.study,
             "actions": dict(plan.actions),
             "seconds_one_at_a_time": sum(plan.seconds),
+            "seconds_with_all_cores": plan.seconds_here,
+            "cores": plan.cores,
             "seconds_all_at_a_time": max(plan.seconds, default=0.0),
             "gpu_hours": plan.gpu_hours,
+            "models_tried": list(plan.tried),
             "models_of_unknown_speed": [f"{m.dataset}/{m.variant}" for m in plan.unknown],
             "devices": plan.devices,
             "hours_trained_again": plan.lost_hours,
@@ -81,7 +85,8 @@ def _run(run: RunPlan, model: ModelPlan) -> dict[str, object]:
 def _summary(plan: StudyPlan) -> str:
     counts = ", ".join(f"{number} {action}" for action, number in plan.actions.items())
     return (
-        f"{plan.study}: {sum(plan.actions.values()):,} runs of {len(plan.models)} models: {counts}"
+        f"{plan.study}: {counted(sum(plan.actions.values()), 'run')} of "
+        f"{counted(len(plan.models), 'model')}: {counts}"
     )
 
 
@@ -129,8 +134,10 @@ def _costs(plan: StudyPlan) -> list[str]:
         devices = "; ".join(plan.devices)
         lines.append(
             f"Training: {duration(sum(plan.seconds))} one run after the other{gpus}; "
-            f"{duration(max(plan.seconds))} all at a time (as measured on {devices})"
+            f"{_here(plan)}{duration(max(plan.seconds))} all at a time (as measured on {devices})"
         )
+    if plan.tried:
+        lines.append(f"Tried just now, for this plan only: {', '.join(plan.tried)}")
     if plan.unknown:
         names = ", ".join(f"{model.dataset}/{model.variant}" for model in plan.unknown[:3])
         more = f" and {len(plan.unknown) - 3} more" if len(plan.unknown) > 3 else ""
@@ -154,9 +161,18 @@ def _costs(plan: StudyPlan) -> list[str]:
     return lines
 
 
+def _here(plan: StudyPlan) -> str:
+    """The time with the cores of this machine, where that lies between the two others."""
+    if plan.seconds_here is None or not max(plan.seconds) < plan.seconds_here < sum(plan.seconds):
+        return ""
+    return f"{duration(plan.seconds_here)} with the {plan.cores} cores of this machine; "
+
+
 def _requeues(plan: StudyPlan) -> str:
     if plan.requeues is None or plan.seconds_per_job is None or not plan.seconds:
         return ""
     of_known = " (as far as speeds are known)" if plan.unknown else ""
     limit = duration(plan.seconds_per_job)
-    return f"; on the cluster {plan.requeues:,} requeues, a job working for {limit}{of_known}"
+    return (
+        f"; on the cluster {counted(plan.requeues, 'requeue')}, a job working for {limit}{of_known}"
+    )

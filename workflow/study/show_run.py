@@ -13,10 +13,11 @@ from model.run_config import RunConfig
 from model.table import ResultError
 from model.training.progress_file import FILE, ProgressFile, duration
 from model.validation import ConfigError, validated
+from model.wording import counted
 from study.collecting.run_result import RunResult
 from study.collecting.training_record import Segment
 from study.compare import Side, flat, results, run_dirs
-from study.compare_text import cell
+from study.compare_text import cell, for_reading
 from study.curve import Curve, drawn, read_curves
 from study.text_table import Column, Part, as_json, print_parts
 
@@ -70,21 +71,22 @@ class ShownRun:
         return self.result.training.segments if self.result else ()
 
 
-def show_run(where: Path, study: str | None, name: str, *, json: bool) -> None:
+def show_run(where: Path, study: str | None, name: str, config: Path, *, json: bool) -> None:
     """Print a run (`DATASET/VARIANT/seedN` or its folder) or all seeds; raises ResultError."""
-    runs = [ShownRun.read(path) for path in run_dirs(where, study, name, "config.yaml")]
+    runs = [ShownRun.read(path) for path in run_dirs(where, study, name, config, "config.yaml")]
     print(_json(runs)) if json else _print(name, runs)
 
 
 def _print(name: str, runs: Sequence[ShownRun]) -> None:
     settings = flat(runs[0].config.settings)
-    parts: list[Part] = [f"{run.name}: {_state(run)}" for run in runs]
+    parts: list[Part] = [f"{run.name}: {_state(run)} ({run.directory})" for run in runs]
     parts += [
         "",
         ([Column("setting"), Column("value")], [[k, str(v)] for k, v in settings.items()]),
     ]
     if found := _results(name, runs):
-        rows = [[key, cell(value)] for key, value in found.items()]
+        of_one = for_reading({key: [value] for key, value in found.items()})
+        rows = [[key, cell(value)] for key, (value,) in of_one.items()]
         parts += ["", ([Column("result"), Column("value", is_number=True)], rows)]
     parts += ["", *_curves(runs)]
     segments = [_segment(run, segment) for run in runs for segment in run.segments]
@@ -95,7 +97,7 @@ def _print(name: str, runs: Sequence[ShownRun]) -> None:
 
 def _state(run: ShownRun) -> str:
     if run.result is not None:
-        return f"{run.result.training.status} after {run.result.training.step:,} steps"
+        return f"{run.result.training.status} after {counted(run.result.training.step, 'step')}"
     if run.progress is None:
         return "not trained yet"
     at = f"at step {run.progress.step:,} of {run.progress.iterations:,}"
@@ -123,9 +125,13 @@ def _curves(runs: Sequence[ShownRun]) -> list[Part]:
     if console.is_terminal:
         text = drawn(named, unit, console.width, with_colours=not console.no_color)
         return [Text.from_ansi(text)] if text else []
-    columns = [Column("curve"), Column("step", is_number=True), Column(f"NLL ({unit})")]
+    columns = [
+        Column("curve"),
+        Column("step", is_number=True),
+        Column(f"NLL ({unit})", is_number=True),
+    ]
     rows = [
-        [name, str(step), f"{nll:.5g}"]
+        [name, str(step), f"{nll:.4f}"]
         for name, curve in named.items()
         for step, nll in thin(curve)
     ]

@@ -10,7 +10,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -22,6 +24,7 @@ from model.run_config import RunConfig
 from model.training.progress_file import FILE, ProgressFile, duration
 from model.training.state_files import state_files
 from model.validation import ConfigError, validated
+from model.wording import counted
 from model.yaml_file import load_yaml
 from study.head.lock import Head
 from study.ledger import ledger_jobs
@@ -58,6 +61,7 @@ class RunStatus:
     job_id: str | None = None  # of SLURM
     requeues: int = 0
     resumes: int = 0
+    trained: tuple[float, float] | None = None  # by the last process: seconds since 1970
     reason: str = ""  # why it is in this state, where that needs a word
     log: str | None = None  # where to look for more
 
@@ -69,9 +73,8 @@ class StudyStatus:
     study: str
     head: str | None  # who makes it now, in words; None: nobody
     runs: Sequence[RunStatus]
-    unread_data: Sequence[
-        str
-    ] = ()  # datasets of which only `study plan` knows whether they changed
+    head_since: float | None = None  # seconds since 1970
+    unread_data: Sequence[str] = ()  # datasets of which only `study plan` knows if they changed
 
     @property
     def totals(self) -> dict[State, int]:
@@ -99,14 +102,29 @@ class StudyStatus:
             left += run.eta_seconds or pace * max(0, run.iterations - done)
         return left
 
+    @cached_property
+    def at_a_time(self) -> int:
+        """How many train now, or trained at once at most since the snakemake that lives began.
+
+        Between two jobs of it, fewer train than it has room for.
+        """
+        running = sum(run.state == "running" for run in self.runs)
+        if self.head is None or self.head_since is None:
+            return running
+        spans = [run.trained for run in self.runs if run.trained is not None]
+        since = [(start, end) for start, end in spans if end > max(start, self.head_since)]
+        # In the order of time, where one ends before another begins.
+        changes = sorted([(end, -1) for _, end in since] + [(start, 1) for start, _ in since])
+        return max([running, *accumulate(change for _, change in changes)])
+
     @property
     def seconds_to_end(self) -> float | None:
-        """Until all are trained, with as many at a time as now; None if that is not known."""
+        """Until all are trained, with `at_a_time`; None if that is not known."""
         left = self.training_seconds_left
         running = [run.eta_seconds or 0.0 for run in self.runs if run.state == "running"]
-        if left is None or (left > 0 and not running):
+        if left is None or (left > 0 and not self.at_a_time):
             return None
-        return max([left / max(1, len(running)), *running])
+        return max([left / max(1, self.at_a_time), *running])
 
 
 def studies_of(config: Path, results: Path, name: str | None) -> list[Study]:
@@ -130,7 +148,10 @@ def study_status(study: Study, results: Path, data_dir: str | None = None) -> St
     jobs = _cluster_jobs(project)
     data = StaleData(data_of(study, data_dir, results))
     runs = [_status(study_dir, run, study.run_config(run), jobs, data) for run in study.runs]
-    return StudyStatus(study.name, _living_head(lock), runs, data.unread)
+    if (head := _living_head(lock)) is None:
+        return StudyStatus(study.name, None, runs, unread_data=data.unread)
+    told = f"the snakemake on {head.machine.host}, process {head.pid}, since {head.since}"
+    return StudyStatus(study.name, told, runs, _seconds_of(head.since), data.unread)
 
 
 def _kinds(run: RunStatus) -> list[tuple[str, ...]]:
@@ -201,6 +222,7 @@ def _with_progress(status: RunStatus, progress: ProgressFile) -> RunStatus:
         job_id=progress.job_id,
         requeues=progress.requeues,
         resumes=progress.resumes,
+        trained=_span(progress.started, progress.updated),
     )
 
 
@@ -215,19 +237,21 @@ def _trained(
     """A run that has a result: that of its settings and data, or of others."""
     try:
         segment, step = record["segments"][-1], int(record["step"])
+        start = _seconds_of(segment["started"])
         status = replace(
             status,
             step=step,
             seconds_per_iteration=record["wall_seconds"] / step if step else None,
             host=segment["host"],
             resumes=record["resumes"],
+            trained=None if start is None else (start, start + float(segment["seconds"])),
         )
         if record["config_hash"] != config.hash:
             return replace(status, state="outdated", reason=_difference(record, config))
         if data.is_of_others(config.dataset, record):
             return replace(status, state="outdated", reason="its data have changed")
         if record["status"] == "diverged":
-            status = replace(status, state="diverged", reason=f"after {step} steps")
+            status = replace(status, state="diverged", reason=f"after {counted(step, 'step')}")
         else:
             status = replace(status, state="done")
     except (KeyError, TypeError, ValueError, LookupError):
@@ -241,6 +265,20 @@ def _trained(
         if reason := _failure(log):
             return replace(status, state="failed", reason=reason, log=str(log))
     return replace(status, reason="; ".join(filter(None, [status.reason, "not evaluated yet"])))
+
+
+def _span(started: str, updated: str) -> tuple[float, float] | None:
+    """When a process trained."""
+    first, last = _seconds_of(started), _seconds_of(updated)
+    return None if first is None or last is None else (first, last)
+
+
+def _seconds_of(text: str) -> float | None:
+    """A time in ISO 8601, of this machine's zone if it names none, in seconds since 1970."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:  # "an unknown time"
+        return None
 
 
 def _difference(record: dict[str, Any], config: RunConfig) -> str:
@@ -324,7 +362,7 @@ def _failure(log: Path) -> str:
     return lines[-1].removeprefix("error: ") if has_ended_badly else ""
 
 
-def _living_head(lock: Path) -> str | None:
+def _living_head(lock: Path) -> Head | None:
     head = Head.read(lock)
     try:
         silent_s = max(0.0, time.time() - lock.stat().st_mtime)
@@ -332,7 +370,7 @@ def _living_head(lock: Path) -> str | None:
         return None
     if head is None or not head.lives(silent_s):
         return None
-    return f"the snakemake on {head.machine.host}, process {head.pid}, since {head.since}"
+    return head
 
 
 def _cluster_jobs(project: Path) -> set[str]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from model.table import ResultError
 from model.training.progress_file import duration
-from study.status import RunStatus, StudyStatus
-from study.text_table import Column, fitted, plain
+from model.wording import counted, nll_text
+from study.status import STATES, RunStatus, StudyStatus
+from study.text_table import Column, fitted, left_out, plain, without_empty
 
 COLOURS = {
     "running": "cyan",
@@ -36,8 +36,8 @@ COLUMNS: tuple[_Column, ...] = (
     ("step", lambda run: f"{run.step}/{run.iterations}", True, None),
     ("s/iteration", lambda run: _number(run.seconds_per_iteration, ".3g"), True, 2),
     ("left", lambda run: "" if run.eta_seconds is None else duration(run.eta_seconds), True, None),
-    ("train NLL", lambda run: _number(run.nll, "#.4g"), True, None),
-    ("valid NLL", lambda run: _number(run.valid_nll, "#.4g"), True, 3),
+    ("train NLL", lambda run: _nll(run.nll), True, None),
+    ("valid NLL", lambda run: _nll(run.valid_nll), True, 3),
     ("unit", lambda run: run.unit if run.nll or run.valid_nll else "", False, None),
     ("host", lambda run: (run.host or "").partition(".")[0], False, 0),
     ("job", lambda run: run.job_id or "", False, 1),
@@ -49,7 +49,7 @@ def print_status(found: Sequence[StudyStatus], *, show_all: bool) -> None:
     """Print one study's runs, or of several studies the totals; plainly where nobody looks on."""
     console = Console()
     if console.is_terminal:
-        console.print(_on_terminal(found, console.width, show_all=show_all))
+        console.print(_on_terminal(found, console, show_all=show_all))
     else:
         print(_plain(found))
 
@@ -64,6 +64,7 @@ def print_json(found: Sequence[StudyStatus]) -> None:
             "training_seconds_left": status.training_seconds_left,
             "seconds_to_end": status.seconds_to_end,
             "unread_data": list(status.unread_data),
+            "at_a_time": status.at_a_time,
             "runs": [dataclasses.asdict(run) for run in status.runs],
         }
         for status in found
@@ -79,7 +80,9 @@ def watch(read: Callable[[], Sequence[StudyStatus]], *, show_all: bool) -> None:
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             found = read()
-            live.update(_on_terminal(found, console.width, show_all=show_all), refresh=True)
+            height = console.height - 1  # the cursor stands below
+            shown = _on_terminal(found, console, show_all=show_all, height=height)
+            live.update(shown, refresh=True)
             if not any(status.training_seconds_left != 0 for status in found):
                 return
             time.sleep(WATCH_S)
@@ -93,9 +96,8 @@ def summary(status: StudyStatus) -> str:
     if left is None:
         time_left = "; time left unknown: nothing has been trained yet"
     if left and end is not None:
-        running = status.totals["running"]
-        time_left += f", about {duration(end)} with {running} at a time"
-    return f"{status.study}: {len(status.runs)} runs: {counts}{time_left}"
+        time_left += f", about {duration(end)} with {status.at_a_time} at a time"
+    return f"{status.study}: {counted(len(status.runs), 'run')}: {counts}{time_left}"
 
 
 def _head(status: StudyStatus) -> str:
@@ -103,37 +105,79 @@ def _head(status: StudyStatus) -> str:
         return f"made by {status.head}"
     if status.training_seconds_left == 0:
         return ""
+    if all(run.state == "waiting" and not run.step for run in status.runs):
+        return f"it has not begun: snakemake --cores N --config study={status.study} begins it"
     return "no snakemake makes it at the moment: the same snakemake command goes on"
 
 
-def _on_terminal(found: Sequence[StudyStatus], width: int, *, show_all: bool) -> RenderableType:
+def _on_terminal(
+    found: Sequence[StudyStatus], console: Console, *, show_all: bool, height: int | None = None
+) -> RenderableType:
+    """What a terminal shows; of so many lines, where it cannot be scrolled."""
     if len(found) != 1:
         return Group(*(Text(line) for line in _several(found)))
     (status,) = found
     shown = list(status.runs)
     if len(shown) > MANY and not show_all:
         shown = [run for run in shown if run.state not in QUIET]
-    table = _table(shown, width)
-    parts: list[RenderableType] = [Text(summary(status), style="bold")]
-    if head := _head(status):
-        parts.append(Text(head))
+    head = [Text(summary(status), style="bold"), *map(Text, filter(None, [_head(status)]))]
+    notes = [Text(line) for line in _notes(status)]
+    if height is not None:
+        # Around the table: a blank line and its headings above, up to two lines in words below.
+        room = height - _lines(head, console) - 2 - bool(left_out(*_cells(shown), console.width))
+        needed = len(shown) + (1 + _lines(notes, console) if notes else 0)
+        if needed + (len(shown) < len(status.runs)) > room:
+            shown, notes = _cut(shown, notes, room - 1, console)
+    parts: list[RenderableType] = [*head]
     if shown:
-        parts += ["", table]
-    if hidden := len(status.runs) - len(shown):
-        parts.append(Text(f"and {hidden} runs that are done or wait: --all", style="dim"))
-    if reasons := [*_reasons(status.runs), *_notes(status)]:
-        parts += ["", *(Text(line) for line in reasons)]
+        columns, rows = _cells(shown)
+        styles = [COLOURS[run.state] for run in shown]
+        parts += ["", fitted(columns, rows, console.width, styles)]
+        if missing := left_out(columns, rows, console.width):
+            parts.append(Text(missing, style="dim", no_wrap=True, overflow="ellipsis"))
+    if hidden := _not_shown(status.runs, shown):
+        where = "--all" if len(status.runs) > MANY and not show_all else "without --watch"
+        parts.append(Text(f"… {hidden}: {where}", style="dim"))
+    if notes:
+        parts += ["", *notes]
     return Group(*parts)
 
 
-def _table(runs: Sequence[RunStatus], width: int) -> Table:
-    """The columns that a terminal has room for; the names of runs give way last."""
-    return fitted(*_cells(runs), width, [COLOURS[run.state] for run in runs])
+def _cut(
+    runs: list[RunStatus], notes: list[Text], room: int, console: Console
+) -> tuple[list[RunStatus], list[Text]]:
+    """As many runs and notes as there is room for; running ones stay longest, waiting ones not."""
+    running = sum(run.state == "running" for run in runs)
+    # A blank line above the notes; at least a third of the room for them, if it can be spared.
+    for_notes = max(room // 3, room - len(runs)) if notes else 0
+    for_notes = max(0, min(for_notes, room - running, 1 + _lines(notes, console)))
+    kept = list(notes)
+    while kept and 1 + _lines(kept, console) + (len(kept) < len(notes)) > for_notes:
+        kept.pop()
+    if len(kept) < len(notes) and for_notes > 1:
+        more = counted(len(notes) - len(kept), "more note")
+        kept.append(Text(f"… {more}: without --watch", style="dim"))
+    for_runs = max(1, room - (1 + _lines(kept, console) if kept else 0))
+    by_need = sorted(runs, key=lambda run: STATES.index(run.state))[:for_runs]
+    names = {run.run for run in by_need}
+    return [run for run in runs if run.run in names], kept
+
+
+def _lines(parts: Sequence[Text], console: Console) -> int:
+    return sum(len(part.wrap(console, console.width)) for part in parts)
+
+
+def _not_shown(runs: Sequence[RunStatus], shown: Sequence[RunStatus]) -> str:
+    """How many runs the table leaves out, by state; "" if none."""
+    names = {run.run for run in shown}
+    states = [run.state for run in runs if run.run not in names]
+    counts = [f"{states.count(state)} {state}" for state in STATES if state in states]
+    return f"{len(states)} more ({', '.join(counts)})" if states else ""
 
 
 def _cells(runs: Sequence[RunStatus]) -> tuple[list[Column], list[list[str]]]:
     columns = [Column(heading, is_number, leaves) for heading, _, is_number, leaves in COLUMNS]
-    return columns, [[text(run) for _, text, _, _ in COLUMNS] for run in runs]
+    return without_empty(columns, [[text(run) for _, text, _, _ in COLUMNS] for run in runs])
 
 
 def _plain(found: Sequence[StudyStatus]) -> str:
@@ -141,7 +185,7 @@ def _plain(found: Sequence[StudyStatus]) -> str:
         return "\n".join(_several(found))
     (status,) = found
     table = plain(*_cells(status.runs))
-    lines = [summary(status), _head(status), table, *_reasons(status.runs), *_notes(status)]
+    lines = [summary(status), _head(status), table, *_notes(status)]
     return "\n".join(filter(None, lines))
 
 
@@ -150,28 +194,30 @@ def _several(found: Iterable[StudyStatus]) -> list[str]:
     return [*lines, "the runs of one of them: study status STUDY"]
 
 
-def _reasons(runs: Iterable[RunStatus]) -> list[str]:
+def _notes(status: StudyStatus) -> list[str]:
     """A line for each run that needs a word, such as the error that ended it."""
-    return [
+    lines = [
         f"{run.run} {run.state}: {run.reason}{f' (log: {run.log})' if run.log else ''}"
-        for run in runs
+        for run in status.runs
         if run.reason
     ]
-
-
-def _notes(status: StudyStatus) -> list[str]:
-    notes = []
     if number := sum(run.iterations != run.planned_iterations for run in status.runs):
-        notes.append(
-            f"{number} runs have another length than in config.yaml (--config iterations=N?)"
+        have = "has" if number == 1 else "have"
+        lines.append(
+            f"{counted(number, 'run')} {have} another length than in config.yaml "
+            "(--config iterations=N?)"
         )
     if status.unread_data:
-        notes.append(
+        lines.append(
             f"the files of {', '.join(status.unread_data)} are not as they were read last: "
             f"`study plan {status.study}` says whether its runs are trained again"
         )
-    return notes
+    return lines
 
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else f"{value:{form}}"
+
+
+def _nll(value: float | None) -> str:
+    return "" if value is None else nll_text(value)

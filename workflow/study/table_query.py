@@ -10,7 +10,26 @@ from model.table import ResultError
 from model.validation import nearest
 from study.unit import column_in_unit
 
-_CONDITION = re.compile(r"\s*([\w-]+)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*")
+_CONDITION = re.compile(r"\s*(.+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*")
+# What tables for reading call columns: those of runs, or of an ablation.
+_HEADINGS = {
+    "depth": ("stochastic_depth",),
+    "difference": ("nll_difference_mean",),
+    "evaluation error": ("nll_evaluation_error",),
+    "gpu hours": ("gpu_hours_mean", "gpu_hours"),
+    "iterations done": ("iterations_done",),
+    "iw bound": ("iw_nll", "iw_nll_mean"),
+    "latents": ("num_latents",),
+    "ours − paper": ("nll_minus_published",),
+    "paper": ("published_nll",),
+    "parameters": ("num_parameters",),
+    "rate": ("rate_nats", "rate_nats_mean"),
+    "seeds": ("num_seeds",),
+    "test nll": ("nll", "nll_mean"),
+    "± over images": ("nll_evaluation_error",),
+}
+_UNITS = {"(nats)": "nats", "(nats per image)": "nats", "(bits/dim)": "bits_per_dim"}
+_LISTED = 12  # columns, where none is like the one that was typed
 _COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 
 
@@ -36,21 +55,37 @@ def ordered(frame: pd.DataFrame, names: Sequence[str], *, reverse: bool) -> pd.D
 
 
 def chosen(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Some columns."""
+    """Some columns, each once."""
+    names = [*dict.fromkeys(names)]
     return pd.concat([values_of(frame, name) for name in names], axis=1, keys=names)
 
 
 def values_of(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
-    """A column, or an NLL such as `nll` in each row's own unit; raises ResultError."""
-    if name in frame:
-        return frame[name]
-    if {"unit", f"{name}_nats", f"{name}_bits_per_dim"} <= set(frame):
-        return column_in_unit(frame, name)
+    """A column by its name or by its heading in a table for reading; raises ResultError.
+
+    An NLL such as `nll` is in each row's own unit.
+    """
+    for known in (name, *_columns_of_heading(name)):
+        if known in frame:
+            return frame[known]
+        if {"unit", f"{known}_nats", f"{known}_bits_per_dim"} <= set(frame):
+            return column_in_unit(frame, known)
     columns = [str(column) for column in frame.columns]
     of_units = [column.removesuffix("_nats") for column in columns if column.endswith("_nats")]
-    raise ResultError(
-        f"no column {name!r}{nearest(name, [*columns, *of_units])}; there are {', '.join(columns)}"
-    )
+    headings = [name for name in _HEADINGS if any(c in columns for c in _HEADINGS[name])]
+    hint = nearest(name, [*columns, *of_units, *headings]).partition("; known")[0]
+    if not hint:
+        more = f" and {len(columns) - _LISTED} more (--json)" if len(columns) > _LISTED else ""
+        hint = f"; there are {', '.join(columns[:_LISTED])}{more}"
+    raise ResultError(f"no column {name!r}{hint}")
+
+
+def _columns_of_heading(heading: str) -> list[str]:
+    """The columns that a heading may mean: "rate (nats)", or without its detail."""
+    name, _, _ = heading.partition(" (")
+    unit = _UNITS.get(heading[len(name) :].strip())
+    columns = _HEADINGS.get(name.lower(), ())
+    return [*(f"{column}_{unit}" for column in columns if unit), *columns]
 
 
 def _meets(values: "pd.Series[Any]", operator: str, text: str, condition: str) -> Any:

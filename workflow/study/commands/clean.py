@@ -9,6 +9,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
+from model.wording import counted
 from study.clean import KINDS, Leftover, leftovers, remove
 from study.place import add_place, data_of
 from study.planning.study import Study
@@ -63,5 +64,4 @@ def _is_confirmed(found: Sequence[Leftover]) -> bool:
 def _total(found: Sequence[Leftover]) -> str:
     hours = sum(leftover.hours for leftover in found)
     trained = f", with {hours:.2f} hours of training" if hours else ""
-    things = "1 thing" if len(found) == 1 else f"{len(found)} things"
-    return f"{things}, {size_text(sum(x.size_bytes for x in found))}{trained}"
+    return f"{counted(len(found), 'thing')}, {size_text(sum(x.size_bytes for x in found))}{trained}"

@@ -14,7 +14,7 @@ from study.planning.study import Study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--study", required=True)
+    parser.add_argument("--study", help="default: the one that config.yaml names")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"))
     parser.add_argument("--data-dir", metavar="DIR", help="as in snakemake --config data_dir=DIR")
     parser.add_argument("--results", type=Path, default=Path("results"))

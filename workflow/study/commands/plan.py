@@ -6,7 +6,6 @@ request of the profile. Nothing is changed, and nothing started.
 """
 
 import argparse
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +20,15 @@ from study.plan_text import json_of, print_plan
 from study.planning.models import count_parameters
 from study.planning.study import Study
 from study.profile import Profile
+from study.slurm_client import has_cluster
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     parser.add_argument(
-        "--probe", action="store_true", help="do a few iterations of each model of unknown speed"
+        "--probe",
+        action="store_true",
+        help="do a few iterations of each model of unknown speed, for this plan only",
     )
     parser.add_argument("--json", action="store_true", help="all that is known, for programs")
     parser.add_argument(
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile",
         type=Path,
         metavar="DIR",
-        help="where a job's time limit stands; default: slurm, if it is there",
+        help="where a job's time limit stands; default: slurm, where SLURM is configured",
     )
 
 
@@ -47,16 +49,17 @@ def run(args: argparse.Namespace) -> None:
     data = data_of(study, args.data_dir, args.results)
     runs = plan_runs(study, data, args.results)
     paces = Paces(args.results)
-    if args.probe:
-        _probe(study, paces)
+    tried = _probe(study, paces) if args.probe else []
     directory = args.profile or Path("slurm")
     seconds_per_job, requests = None, []
     if args.profile is not None or (directory / "config.yaml").is_file():
-        seconds_per_job = Profile.load(directory).seconds_per_job("train")
-        if shutil.which("sbatch"):
+        is_here = has_cluster()
+        if args.profile is not None or is_here:
+            seconds_per_job = Profile.load(directory).seconds_per_job("train")
+        if is_here:
             requests = slurm_answers(directory, args.config, _settings(study, args))
     plan = cost(study, runs, paces, args.results, count_parameters, seconds_per_job)
-    plan = replace(plan, requests=requests)
+    plan = replace(plan, requests=requests, tried=tried)
     if args.json:
         print(json_of(plan))
     else:
@@ -69,12 +72,16 @@ def _settings(study: Study, args: argparse.Namespace) -> list[str]:
     return [f"{name}={value}" for name, value in given.items() if value is not None]
 
 
-def _probe(study: Study, paces: Paces) -> None:
+def _probe(study: Study, paces: Paces) -> list[str]:
+    """Measure the models of unknown speed; the names of those that were."""
+    tried = []
     for run in study.runs:
         config = study.run_config(run)
         if run.seed == 0 and paces.of(config) is None:
             print(f"trying {run.dataset}/{run.variant}", file=sys.stderr, flush=True)
             try:
                 paces.add(key_of(config.settings), probe(config))
+                tried.append(f"{run.dataset}/{run.variant}")
             except (RuntimeError, MemoryError) as error:  # of PyTorch: it does not fit
                 print(f"  {str(error).splitlines()[0]}", file=sys.stderr)
+    return tried

@@ -8,12 +8,14 @@ which steps; without seedN, of all seeds.
 import argparse
 from pathlib import Path
 
+from study.place import add_config
 from study.show import find_study, show_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="?", default="runs", metavar="TABLE|RUN", help="%(default)s")
-    parser.add_argument("--study", help="default: the only study under --results")
+    parser.add_argument("--study", help="default: the one that config.yaml names")
+    add_config(parser)
     parser.add_argument(
         "--where",
         action="append",
@@ -34,10 +36,10 @@ def run(args: argparse.Namespace) -> None:
     if "/" in args.what:
         from study.show_run import show_run  # draws, which a table does without
 
-        show_run(args.results, args.study, args.what, json=args.json)
+        show_run(args.results, args.study, args.what, args.config, json=args.json)
         return
     show_table(
-        find_study(args.results, args.study),
+        find_study(args.results, args.study, args.config),
         args.what,
         where=args.where,
         sort=args.sort,

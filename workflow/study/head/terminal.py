@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from model.training.progress_file import FILE
+from model.wording import counted, nll_text
 from study.log_end import log_end
 
 Job = tuple[str, dict[str, str]]  # its rule, and its wildcards
@@ -137,8 +138,9 @@ class Terminal(logging.Handler):
             running = ", ".join(f"{number} {rule}" for rule, number in rules.most_common())
             failed = f", {self._failed} failed" if self._failed else ""
             text = (
-                f"running {running or 'nothing'}; {self._trained} of {self._trainings} trainings "
-                f"and {self._done[0]} of {self._done[1]} jobs done{failed}"
+                f"running {running or 'nothing'}; {self._trained} of "
+                f"{counted(self._trainings, 'training')} and {self._done[0]} of "
+                f"{counted(self._done[1], 'job')} done{failed}"
             )
             if text != self._summary:
                 self._summary = text
@@ -174,8 +176,8 @@ def _ending(progress: Path) -> str:
         return "is trained"
     if status not in ("finished", "diverged"):
         return "is trained"
-    told = "" if nll is None else f", valid NLL {nll:#.4g} {said.get('unit', '')}"
-    return f"{status} after {step} steps{told}"
+    told = "" if nll is None else f", valid NLL {nll_text(nll)} {said.get('unit', '')}"
+    return f"{status} after {counted(step, 'step')}{told}"
 
 
 def _now() -> str:
