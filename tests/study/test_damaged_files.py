@@ -102,7 +102,7 @@ def run(command: str, results: Path) -> int:
         "figures": ["--ablations", ablation, "--study-dir", str(study_dir)],
         "partial": [
             *("--study", "tiny", "--results", str(results)),
-            *("--config", str(results / "config.yaml")),
+            *("--config", str(results / "config.yaml"), "--data-dir", str(results / "data")),
         ],
     }
     return main([name, *options, *arguments[name]])
