@@ -19,6 +19,7 @@ def test_tiny_plans_each_run_once_however_many_ablations_use_it(project: Project
         "comparison": 4,
         "probes": 1,
         "figures": 1,
+        "probed_figures": 1,
         "page": 1,
         "paper": 1,
     }

@@ -32,7 +32,7 @@ def test_tables_and_figures_are_all_there(finished: Project) -> None:
         for ending in ("pdf", "svg", "png"):
             assert (results / f"figures/{figure}.{ending}").stat().st_size > 5000
     assert (results / "runs/patches/x1/seed0/samples.png").stat().st_size > 1000
-    assert "17 runs, 17 finished" in (results / "index.html").read_text()
+    assert "17 runs of 15 iterations, 17 finished" in (results / "index.html").read_text()
     assert (results / "paper.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -91,9 +91,10 @@ def test_changing_one_variant_reruns_its_runs_and_what_depends_on_them(finished:
             "configure": 2,
             "train": 2,
             "runs": 1,
-            "comparison": 1,  # the other ablations do without this variant, as the figures do
+            "comparison": 1,  # the other ablations do without this variant, as their figures do
             "measure": 2,
             "probes": 1,
+            "probed_figures": 1,
             "page": 1,
             "paper": 1,
         }

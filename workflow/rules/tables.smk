@@ -98,7 +98,7 @@ for report_name, report_file in STUDY_REPORTS.items():
             study_dir=subpath(output[0], parent=True),
             shown=list(STUDY.ablations),  # one less makes no input newer
         shell:
-            "python -m study {params.command} --ablations {input.ablations:q}"
+            "python -m study {params.command:q} --ablations {input.ablations:q}"
             " --study-dir {params.study_dir:q} > {log:q} 2>&1"
 
 
