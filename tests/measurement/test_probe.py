@@ -303,7 +303,7 @@ def test_samples_figure_has_a_column_per_temperature(copy: Path) -> None:
     figure = drawn(samples, copy, "x1")
     assert [ax.get_title() for ax in figure.axes] == ["T = 0.25", "T = 0.5", "T = 1"]
     bold = [ax.get_title() for ax in figure.axes if ax.title.get_fontweight() == "bold"]
-    assert bold == [f"{nearest_temperature(rows[rows['variant'] == 'x1']):g}"]
+    assert bold == [f"T = {nearest_temperature(rows[rows['variant'] == 'x1']):g}"]
     kept = np.load(copy / "runs/digits/x1/seed0/samples.npy")
     shown = np.asarray(figure.axes[2].images[0].get_array())
     np.testing.assert_array_equal(shown[:64:8, :64:8], kept[2, 0, 0])  # pixels are 8 wide
