@@ -1,4 +1,4 @@
-"""What `study plan` costs for a study of many runs: CPU and wall time, and memory.
+"""What `study plan` and `study status` cost for a study of many runs: CPU and wall time, memory.
 
 `PYTHONPATH=.:workflow python benchmarks/plan.py --seeds 294` writes the records of 17 variants with
 that many seeds, of which a third each are done, of another setting, and not trained, and prints
@@ -64,19 +64,19 @@ def write_records(study: Study, folder: Path) -> None:
             (directory / name).touch()
 
 
-def plan(folder: Path) -> tuple[float, float, float]:
-    """CPU seconds, wall seconds and peak MB of `study plan many`."""
+def measure(command: str, folder: Path) -> tuple[float, float, float]:
+    """CPU seconds, wall seconds and peak MB of `study COMMAND many`."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'workflow'}"}
     start = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "study", "plan", "many"],
+        [sys.executable, "-m", "study", command, "many"],
         cwd=folder,
         env=environment,
         stdout=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit("study plan failed")
+        raise SystemExit(f"study {command} failed")
     return usage.ru_utime + usage.ru_stime, time.monotonic() - start, usage.ru_maxrss / 1024
 
 
@@ -92,10 +92,12 @@ def main() -> None:
             folder = Path(temporary)
             study = write_config(folder, seeds)
             write_records(study, folder)
-            measured = [plan(folder) for _ in range(options.rounds)]
-        cpu, wall, memory = (list(values) for values in zip(*measured, strict=True))
-        rows.append([len(study.runs), *map(quartiles, (cpu, wall)), f"{max(memory):.0f}"])
-    print(tabulate(rows, ["runs", "CPU (s)", "wall (s)", "MB"], "pipe"))
+            for command in ("plan", "status"):
+                measured = [measure(command, folder) for _ in range(options.rounds)]
+                cpu, wall, memory = (list(values) for values in zip(*measured, strict=True))
+                costs = [*map(quartiles, (cpu, wall)), f"{max(memory):.0f}"]
+                rows.append([command, len(study.runs), *costs])
+    print(tabulate(rows, ["command", "runs", "CPU (s)", "wall (s)", "MB"], "pipe"))
 
 
 if __name__ == "__main__":
