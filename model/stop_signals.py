@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+# What has nothing to save leaves SIGUSR2 alone: a job in which something catches that is started
+# again at its time limit, since it is taken for one that goes on from what it has saved.
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def end_at_once() -> None:
@@ -15,7 +18,7 @@ def end_at_once() -> None:
     A KeyboardInterrupt would come out of the middle of an import, where some make another error of
     it; and whoever reads the log would take its traceback for a failure.
     """
-    for number in STOP_SIGNALS:
+    for number in END_SIGNALS:
         signal.signal(number, _exit)
 
 
@@ -32,9 +35,9 @@ def ending_quietly() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = [signal.signal(number, stop) for number in STOP_SIGNALS]
+    before = [signal.signal(number, stop) for number in END_SIGNALS]
     try:
         yield
     finally:
-        for number, handler in zip(STOP_SIGNALS, before, strict=True):
+        for number, handler in zip(END_SIGNALS, before, strict=True):
             signal.signal(number, handler)

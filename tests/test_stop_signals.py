@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.stop_signals import STOP_SIGNALS, ending_quietly
+from model.stop_signals import END_SIGNALS, STOP_SIGNALS, ending_quietly
 
 ROOT = Path(__file__).parents[1]
 # Raises the signal when the module is asked for: in the middle of the imports, as Ctrl-C may come.
@@ -37,19 +37,35 @@ COMMANDS = {
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_while_it_imports(command: str, number: signal.Signals, tmp_path: Path) -> None:
+    done = signalled(command, number, tmp_path)
+    assert done.returncode == 128 + number
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nothing_but_a_training_catches_what_asks_to_save(command: str, tmp_path: Path) -> None:
+    """The executor would start such a job again at each time limit, for nothing."""
+    assert signalled(command, signal.SIGUSR2, tmp_path).returncode == -signal.SIGUSR2
+    before = signal.getsignal(signal.SIGUSR2)
+    with ending_quietly():
+        assert signal.getsignal(signal.SIGUSR2) == before
+
+
+def signalled(
+    command: str, number: signal.Signals, tmp_path: Path
+) -> "subprocess.CompletedProcess[str]":
+    """What a command does that gets a signal in the middle of its imports."""
     (tmp_path / "sitecustomize.py").write_text(
         SITE.format(module=COMMANDS[command], number=int(number))
     )
     path = os.pathsep.join(map(str, [tmp_path, ROOT, ROOT / "workflow"]))
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", *command.split()],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 128 + number
-    assert "Traceback" not in done.stderr
 
 
 def test_a_block_is_unwound_and_the_handlers_come_back() -> None:
@@ -63,9 +79,9 @@ def test_a_block_is_unwound_and_the_handlers_come_back() -> None:
             finally:
                 unwound.append(number)
 
-    for number in STOP_SIGNALS:
+    for number in END_SIGNALS:
         with pytest.raises(SystemExit) as end:
             stopped(number)
         assert end.value.code == 128 + number
-    assert tuple(unwound) == STOP_SIGNALS
+    assert tuple(unwound) == END_SIGNALS
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
