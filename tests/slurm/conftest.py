@@ -45,7 +45,12 @@ def start_cluster(slurm_packages: None) -> Iterator[Callable[[ClusterOptions], S
         def start(options: ClusterOptions) -> SlurmCluster:
             cluster = clusters.enter_context(SlurmCluster(new_directory(), options))
             log = cluster.directory / "log/slurmctld.log"
-            clusters.callback(lambda: print(*log.read_text().splitlines()[-80:], sep="\n"))
+
+            def show() -> None:
+                if log.exists():  # the test has not stopped the cluster
+                    print(*log.read_text().splitlines()[-80:], sep="\n")
+
+            clusters.callback(show)
             return cluster
 
         yield start
