@@ -50,12 +50,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables = write_tables(study, "demo")
     collect = ["collect", "--runs", "probed", "--study", "demo", "--tables", str(tables)]
     assert main([*collect, *probed]) == 0
-    # Without the figure, which takes long.
     ablation = Ablation.load(write_ablation(study, {"digits": list(NLLS)}, name="weight-sharing"))
     frame = rows(ablation, comparison_results(study, ablation))
-    write_ablation_table(
-        "comparison", ablation, frame, tables
-    )  # without its figure: that takes long
+    write_ablation_table("comparison", ablation, frame, tables)  # the figure would take long
     return project
 
 

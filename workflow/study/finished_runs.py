@@ -9,6 +9,7 @@ from model.config import ConfigError
 from model.files import is_older
 from model.run_config import RunConfig
 from model.table import ResultError
+from model.wording import counted
 from study.collecting.training_record import TrainingRecord
 from study.planning.content import StudyData
 from study.planning.study import Run, Study
@@ -71,15 +72,15 @@ class FinishedRuns:
     def notes(self) -> list[str]:
         """How these runs, and those that are left out, differ from what is planned: lines."""
         notes, number = [], len(self.runs)
+        runs, is_one = counted(number, "run"), number == 1
         if self.kind.length is not None:
             notes.append(
-                f"{number} {'run has' if number == 1 else 'runs have'} another length than in "
-                f"config.yaml: {self.kind.length} iterations "
-                f"(--config iterations={self.kind.length}?)"
+                f"{runs} {'has' if is_one else 'have'} another length than in config.yaml: "
+                f"{self.kind.length} iterations (--config iterations={self.kind.length}?)"
             )
         if self.kind.is_of_old_data:
-            were = "run was" if number == 1 else "runs were"
-            notes.append(f"{number} {were} trained on their data before those changed")
+            were = "was" if is_one else "were"
+            notes.append(f"{runs} {were} trained on their data before those changed")
         if self.left_out:
             notes.append(
                 "left out, for another length, other settings or other data than they would now "

@@ -12,6 +12,7 @@ from model.measurement.kept_images import Images
 from model.table import ResultError
 from study.comparing.selection import baselines
 from study.figures.style import MAX_WIDTH, finish, in_style, log_axis, shared_or_each, word
+from study.figures.tiles import draw_tiles
 from study.planning.ablation import Ablation
 from study.results import StudyResults
 
@@ -116,32 +117,9 @@ def _resolutions(ax: Axes, of_run: pd.DataFrame) -> None:
 
 
 def _draw_images(ax: Axes, images: Images, names: Sequence[str]) -> None:
-    """Kinds of images [kinds, n, C, H, W], a column each, white lines between them."""
-    num_kinds, num_images, channels, height, width = images.shape
-    scale = max(1, 64 // width)  # so that a thin line is a whole number of pixels
-    images = images.repeat(scale, axis=3).repeat(scale, axis=4)
-    height, width = scale * height, scale * width
-    line = max(2, width // 16)
-    canvas = np.full(
-        (num_images * (height + line) - line, num_kinds * (width + line) - line, channels),
-        255,
-        dtype=np.uint8,
-    )
-    for column, kind in enumerate(images):
-        for row, image in enumerate(kind):
-            top, left = row * (height + line), column * (width + line)
-            canvas[top : top + height, left : left + width] = image.transpose(1, 2, 0)
-    ax.imshow(
-        canvas if channels == 3 else canvas[..., 0],
-        cmap="gray",
-        vmin=0,
-        vmax=255,
-        interpolation="nearest",
-    )
-    ax.set_xticks([column * (width + line) + width / 2 for column in range(num_kinds)], names)
-    ax.set_yticks([])
+    """Kinds of images [kinds, n, C, H, W], a column each."""
+    ax.set_xticks(draw_tiles(ax, images), names)
     ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
     ax.set_xlabel("posterior up to")
 
 

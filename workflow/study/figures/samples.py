@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from model.measurement.kept_images import Images
 from model.table import ResultError
 from study.comparing.selection import baselines
 from study.figures.style import MAX_WIDTH, finish, in_style, shared_or_each
+from study.figures.tiles import draw_tiles
 from study.planning.ablation import Ablation
 from study.results import StudyResults
 
 DRAWN = 3  # samples per temperature
+WIDEST = 1.1  # inches, of a sample, where there are few temperatures
 
 
 @in_style
@@ -24,9 +24,9 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
     runs = baselines(ablations)
     shown = [results.probed_run("temperatures", dataset, variant) for dataset, variant in runs]
     num_columns = max(map(len, shown))
-    column = (MAX_WIDTH - 0.3) / num_columns  # inches
+    column = min((MAX_WIDTH - 0.3) / num_columns, WIDEST)  # inches
     height = (column * DRAWN + 0.35) * len(runs)
-    layout = ConstrainedLayoutEngine(w_pad=0.02, wspace=0)
+    layout = ConstrainedLayoutEngine(w_pad=0.02, wspace=0, compress=True)
     figure = Figure(figsize=(MAX_WIDTH, height), layout=layout)
     rows = figure.subplots(len(runs), num_columns, squeeze=False)
     for panels, of_run, (dataset, variant) in zip(rows, shown, runs, strict=True):
@@ -38,35 +38,13 @@ def draw(ablations: Sequence[Ablation], results: StudyResults) -> Figure:
             )
         columns = zip(of_run["temperature"], of_run["is_nearest"], samples, strict=True)
         for ax, (temperature, is_nearest, images) in zip(panels, columns, strict=False):
-            _draw_column(ax, images[:DRAWN])
+            draw_tiles(ax, images[np.newaxis, :DRAWN])
             ax.set_title(f"T = {temperature:g}", fontweight="bold" if is_nearest else None)
         for ax in panels[len(of_run) :]:
             ax.remove()
         panels[0].set_ylabel(f"{dataset} ({variant})")
     title = f"Samples by temperature: study {ablations[0].study}"
     return finish(figure, title, _note(shown))
-
-
-def _draw_column(ax: Axes, images: Images) -> None:
-    """Images [n, C, H, W] below each other, a white line between them."""
-    scale = max(1, 64 // images.shape[-1])  # so that a thin line is a whole number of pixels
-    images = images.repeat(scale, axis=2).repeat(scale, axis=3)
-    num_images, channels, height, width = images.shape
-    line = height // 24
-    canvas = np.full((num_images * (height + line) - line, width, channels), 255, dtype=np.uint8)
-    for index, image in enumerate(images):
-        top = index * (height + line)
-        canvas[top : top + height] = image.transpose(1, 2, 0)
-    ax.imshow(
-        canvas if channels == 3 else canvas[..., 0],
-        cmap="gray",
-        vmin=0,
-        vmax=255,
-        interpolation="nearest",
-    )
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
 
 
 def _note(shown: Sequence[pd.DataFrame]) -> str:
