@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import torch
+from torch import Tensor
 
 from model.network.generative_model import GenerativeModel
 
@@ -12,18 +13,23 @@ class Ema:
 
     def __init__(self, model: GenerativeModel, rate: float) -> None:
         self.rate = rate
-        self.updates = 0
         self.model = deepcopy(model).requires_grad_(False).eval()
+        # How many there were is known on the device alone, where updates are skipped (step.py).
+        self.updates = torch.zeros((), dtype=torch.float64, device=model.device)
 
     @torch.no_grad()
-    def update(self, model: GenerativeModel) -> None:
-        """Move towards the model's weights, with a rate that is low at first.
+    def update(self, model: GenerativeModel, is_skipped: Tensor) -> None:
+        """Move towards the model's weights, with a rate that is low at first; or do nothing.
 
         The rate of the n-th update is min(rate, (1 + n) / (10 + n)): with a constant 0.9999,
-        95 % of the initial weights would still be there after 500 updates.
+        95 % of the initial weights would still be there after 500 updates.  `is_skipped` is a
+        boolean [].
         """
-        rate = min(self.rate, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - rate)
-        for ours, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
-            ours.copy_(theirs)  # such as a layer's running mean, which is an average already
-        self.updates += 1
+        rate = ((1 + self.updates) / (10 + self.updates)).clamp(max=self.rate)
+        ours: list[Tensor] = [*self.model.parameters()]
+        weight = ((1 - rate) * ~is_skipped).to(ours[0].dtype)
+        torch._foreach_lerp_(ours, [*model.parameters()], [weight] * len(ours))
+        for our, their in zip(self.model.buffers(), model.buffers(), strict=True):
+            # such as a layer's running mean, which is an average already
+            our.copy_(torch.where(is_skipped, our, their))
+        self.updates += ~is_skipped

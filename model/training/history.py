@@ -1,7 +1,7 @@
 """The learning curve of a run: means over training batches, and validations."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import log
 from typing import Any, Literal
@@ -57,9 +57,10 @@ class Curve:
     steps: "array[float]" = field(default_factory=lambda: array("d"))
     validations: list[Row] = field(default_factory=list)
 
-    def add_step(self, means: Means, gradient_norm: float, *, is_skipped: bool) -> None:
-        """Record a batch."""
-        self.steps.extend((*means, gradient_norm, float(is_skipped)))
+    def add_steps(self, rows: Iterable[Sequence[float]]) -> None:
+        """Record batches, five numbers each."""
+        for row in rows:
+            self.steps.extend(row)
 
     def add_validation(
         self, step: int, weights: Literal["raw", "ema"], means: Means, skipped_updates: int

@@ -4,12 +4,10 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable
-from math import isfinite
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -22,8 +20,8 @@ from model.training.curve_writers import WriterName
 from model.training.progress import ProgressReport
 from model.training.provenance import new_segment, peak_memory_bytes
 from model.training.state import Training
+from model.training.step import step
 from model.training.stop import StopFlag
-from model.training.warmup import kl_weight_at, learning_rate_at
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +42,8 @@ def train(
     `validation` are images uint8 [N, C, H, W].
     """
     seed, config, progress = training.run.seed, training.run.train, training.progress
-    model, ema, optimiser = training.model, training.ema, training.optimiser
-    ranks, device, curve = training.ranks, training.device, training.curve
+    model, ema = training.model, training.ema
+    ranks, device = training.ranks, training.device
     share = ranks.share(config.batch_size)  # this rank's positions in each batch
     first_step, started = progress.step, time.monotonic()
     last_save = started
@@ -67,53 +65,22 @@ def train(
     report = ProgressReport(training, checkpoints, report_to)
     model.train()
     with report, bar, logging_redirect_tqdm():
-        while training.status == "running" and not ranks.any(stop.signal is not None, device):
+        while training.status == "running" and not ranks.any(stop.signal is not None):
             # An image's noise depends on its position in the batch of all ranks: how many they are
             # changes nothing but what layers such as dropout draw themselves.
             seed_layers(seed, progress.step, ranks.rank)
-            images = batches.at(progress.step, share).to(device)  # uint8 [share, C, H, W]
+            images = batches.at(progress.step, share)  # uint8 [share, C, H, W]
+            if device.type == "cuda":
+                images = images.pin_memory()  # or the host would wait for the copy
+            images = images.to(device, non_blocking=True)
             noise = model.draw_noise(
                 image_generators(
                     seed, Purpose.TRAINING_NOISE, progress.step, images=share, device=device
                 )
             )
 
-            # The loss is the mean NLL over the whole batch, since the gradients of the ranks, each
-            # with its own part of the batch, are averaged.
-            bound = training.replica(images, noise)
-            kl_weight = kl_weight_at(progress.step, config)
-            weighted_nats = bound.distortion_nats + kl_weight * bound.rate_nats
-            loss = weighted_nats.sum() * (ranks.size / config.batch_size / model.loss_dims)
-            optimiser.zero_grad()
-            loss.backward()
-            gradient_norm = float(clip_grad_norm_(model.parameters(), config.gradient_clip))
-            means = (ranks.sum(history.sums(bound)) / config.batch_size).tolist()
-            del (
-                noise,
-                bound,
-                weighted_nats,
-                loss,
-            )  # or they would take memory in the next forward pass
-
-            # An update is skipped where the loss or its gradient is too large or not a number.
-            learning_rate = learning_rate_at(progress.step, config)
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate
-            loss_is_finite = isfinite(means[0])
-            progress.nonfinite_losses += not loss_is_finite
-            is_finite = loss_is_finite and isfinite(gradient_norm)  # also without a threshold
-            is_skipped = not (is_finite and gradient_norm <= config.skip_threshold)
-            if is_skipped:
-                progress.skipped_updates += 1
-                progress.consecutive_skips += 1
-                if progress.consecutive_skips == 1 and ranks.is_writer:
-                    tell_of_skip(training, means[0], gradient_norm)
-            else:
-                optimiser.step()
-                ema.update(model)
-                progress.consecutive_skips = 0
-            progress.step += 1
-            curve.add_step(means, gradient_norm, is_skipped=is_skipped)
+            step(training, images, noise)
+            del images, noise  # or they would take memory in the next step
             bar.update()
 
             # What is due after this step.
@@ -130,16 +97,6 @@ def train(
                 last_save = now
         if ranks.is_writer and progress.step > first_step:
             save()
-
-
-def tell_of_skip(training: Training, nll_nats: float, gradient_norm: float) -> None:
-    """Warn of the first of some skipped updates in a row."""
-    config, step = training.run.train, training.progress.step
-    log.warning(
-        "step %d: update skipped, NLL %.4g nats, gradient norm %.4g (skip_threshold %g); after %d "
-        "in a row the run ends as diverged",
-        *(step, nll_nats, gradient_norm, config.skip_threshold, config.diverged_after),
-    )
 
 
 @torch.inference_mode()
@@ -175,5 +132,6 @@ def record_validation(
 ) -> None:
     """Add a validation to the learning curve, and tell of it."""
     progress = training.progress
+    training.read()
     row = training.curve.add_validation(progress.step, weights, means, progress.skipped_updates)
     report.add(row)

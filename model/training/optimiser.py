@@ -47,9 +47,10 @@ class AdamW:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Update each parameter that has a gradient."""
+    def step(self, learning_rate: float, is_skipped: Tensor) -> None:
+        """Update each parameter that has a gradient, or nothing; `is_skipped` is a boolean []."""
         (group,) = self.param_groups
+        group["lr"] = learning_rate
         updated = [(n, p, p.grad) for n, p in enumerate(self.parameters) if p.grad is not None]
         states = [self._state_of(n, parameter) for n, parameter, _ in updated]
         adamw(
@@ -63,10 +64,11 @@ class AdamW:
             amsgrad=False,
             beta1=group["betas"][0],
             beta2=group["betas"][1],
-            lr=group["lr"],
+            lr=learning_rate,
             weight_decay=group["weight_decay"],
             eps=group["eps"],
             maximize=False,
+            found_inf=is_skipped.float(),
         )
 
     def _state_of(self, number: int, parameter: nn.Parameter) -> dict[str, Tensor]:

@@ -108,6 +108,7 @@ class ProgressReport:
         if step % config.log_every == 0:
             self.add(curve.last_row(config))
         elif time.monotonic() - self._line_at >= LINE_S:
+            self._training.read()
             self._say(curve.last_row(config, step - self._line_step))
         self._write_if_due()
 
@@ -149,6 +150,7 @@ class ProgressReport:
     def _write(self, status: Any, reason: str | None = None) -> None:
         """Write both files, unless another process has the run now; raises OwnershipLost."""
         state_dir = self._checkpoints.directory
+        self._training.read()
         try:
             self._checkpoints.check_ownership()
             self._now(status, reason).write(state_dir)

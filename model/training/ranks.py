@@ -54,7 +54,10 @@ class Ranks:
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         with _signals_end_the_process(stop):  # Python would not hear them while it waits
-            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            # Flags of the hosts (`any`) go by gloo, beside the GPUs' queues.
+            distributed.init_process_group(
+                "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+            )
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     def leave(self) -> None:
@@ -88,9 +91,9 @@ class Ranks:
             distributed.all_reduce(values)
         return values
 
-    def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether the flag is set on any rank."""
-        return flag if self.size == 1 else bool(self.sum(torch.tensor(int(flag), device=device)))
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank; the hosts agree on it, no GPU is waited for."""
+        return flag if self.size == 1 else bool(self.sum(torch.tensor(int(flag))))
 
     @contextmanager
     def writer_first(self) -> Iterator[None]:

@@ -3,9 +3,11 @@
 import dataclasses
 import logging
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from model.network.generative_model import GenerativeModel
 from model.randomness import Purpose, make_generator
@@ -63,22 +65,58 @@ class Training:
         )
         self.progress = Progress()
         self.curve = Curve()
+        self._unread: list[Tensor] = []  # what the last steps have left on the device
+
+    def add_step(self, numbers: Tensor) -> None:
+        """Count a step that was taken; its numbers [5], as `Curve` has them, are read later."""
+        self.progress.step += 1
+        self._unread.append(numbers)
+        if self.progress.step % self.run.train.log_every == 0:
+            self.read()
+
+    def read(self) -> None:
+        """Take what the last steps have left on the device, for which the host waits here."""
+        if not self._unread:
+            return
+        progress = self.progress
+        first = progress.step - len(self._unread)
+        rows, self._unread = torch.stack(self._unread).tolist(), []
+        for step, (nll, *_, gradient_norm, is_skipped) in enumerate(rows, first):
+            progress.nonfinite_losses += not isfinite(nll)
+            progress.skipped_updates += bool(is_skipped)
+            progress.consecutive_skips = progress.consecutive_skips + 1 if is_skipped else 0
+            if progress.consecutive_skips == 1 and self.ranks.is_writer:
+                self._tell_of_skip(step, nll, gradient_norm)
+        self.curve.add_steps(rows)
+
+    def _tell_of_skip(self, step: int, nll_nats: float, gradient_norm: float) -> None:
+        """Warn of the first of some skipped updates in a row."""
+        config = self.run.train
+        log.warning(
+            "step %d: update skipped, NLL %.4g nats, gradient norm %.4g (skip_threshold %g); after "
+            "%d in a row the run ends as diverged",
+            *(step, nll_nats, gradient_norm, config.skip_threshold, config.diverged_after),
+        )
 
     @property
     def status(self) -> Literal["running", "finished", "diverged"]:
         """`diverged` means that too many updates in a row were skipped."""
-        if self.progress.consecutive_skips >= self.run.train.diverged_after:
+        config = self.run.train
+        if self.progress.consecutive_skips + len(self._unread) >= config.diverged_after:
+            self.read()  # it may have diverged just now, and not before
+        if self.progress.consecutive_skips >= config.diverged_after:
             return "diverged"
-        return "finished" if self.progress.step >= self.run.train.iterations else "running"
+        return "finished" if self.progress.step >= config.iterations else "running"
 
     def state(self) -> dict[str, Any]:
         """Everything a resumed training needs to go on bit for bit, and what it is the state of."""
+        self.read()
         return {
             "settings": self.settings,
             "dataset_sha256": self.dataset_sha256,
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
-            "ema_updates": self.ema.updates,
+            "ema_updates": int(self.ema.updates),
             "optimiser": self.optimiser.state_dict(),
             "progress": dataclasses.asdict(self.progress),
             "curve": self.curve.state(),
@@ -88,7 +126,7 @@ class Training:
         """Go on where `state()` was taken."""
         self.model.load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])
-        self.ema.updates = state["ema_updates"]
+        self.ema.updates.fill_(state["ema_updates"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
         self.curve = Curve.of_state(state["curve"])

@@ -14,12 +14,28 @@ def test_averaged_weights_follow_with_a_rate_that_warms_up() -> None:
     for n in range(30):
         with torch.no_grad():
             model.top_down.gain.add_(1.0)
-        ema.update(model)
+        ema.update(model, torch.tensor(False))
         rate = min(0.9, (1 + n) / (10 + n))
         expected = rate * expected + (1 - rate) * model.top_down.gain.detach().double()
     torch.testing.assert_close(ema.model.top_down.gain.double(), expected)
     assert not any(parameter.requires_grad for parameter in ema.model.parameters())
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_skipped_update_changes_neither_weights_nor_buffers_nor_the_rate_to_come() -> None:
+    model = tiny_model()
+    model.register_buffer("seen", torch.tensor(1))
+    ema = Ema(model, 0.9)
+    before = {name: tensor.clone() for name, tensor in ema.model.state_dict().items()}
+    with torch.no_grad():
+        model.top_down.gain.add_(1.0)
+        model.seen.add_(1)
+    ema.update(model, torch.tensor(True))
+    assert ema.updates == 0
+    assert all(torch.equal(ema.model.state_dict()[name], before[name]) for name in before)
+    ema.update(model, torch.tensor(False))
+    assert ema.updates == 1
+    assert ema.model.seen == 2
 
 
 @each_option

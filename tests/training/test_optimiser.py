@@ -20,9 +20,12 @@ def train(optimiser: AdamW | torch.optim.AdamW, of: list[nn.Parameter], steps: r
         optimiser.zero_grad()
         for parameter in of[: 2 if step < 3 else 3]:  # the last one is not always used
             parameter.grad = torch.randn(parameter.shape, generator=generator)
-        for group in optimiser.param_groups:
-            group["lr"] = 0.1 / (step + 1)
-        optimiser.step()
+        rate = 0.1 / (step + 1)
+        if isinstance(optimiser, AdamW):
+            optimiser.step(rate, torch.tensor(False))
+        else:
+            optimiser.param_groups[0]["lr"] = rate
+            optimiser.step()
 
 
 def flat(state: object) -> object:
@@ -63,3 +66,14 @@ def test_each_goes_on_from_the_state_of_the_other() -> None:
     for optimiser, of in ((torchs, theirs), (ours, mine)):
         train(optimiser, of, range(4, 8))
         assert flat([p.detach() for p in of]) == flat([p.detach() for p in whole])
+
+
+def test_a_skipped_step_leaves_every_bit_whatever_the_gradients_are() -> None:
+    of = parameters()
+    optimiser = AdamW(of, lr=0.1, **SETTINGS)
+    train(optimiser, of, range(5))
+    before = flat([[p.detach() for p in of], optimiser.state_dict()["state"]])
+    for parameter, value in zip(of, (float("nan"), float("inf"), 1e30), strict=True):
+        parameter.grad = torch.full_like(parameter, value)
+    optimiser.step(0.1, torch.tensor(True))
+    assert flat([[p.detach() for p in of], optimiser.state_dict()["state"]]) == before

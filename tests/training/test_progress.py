@@ -121,7 +121,7 @@ def test_how_a_training_ended(
     assert (found["status"], found["step"], found["resumes"]) == ("failed", 6, 1)
     assert found["reason"] == "RuntimeError: CUDA out of memory. Tried to allocate 2 GiB"
     infinite = torch.tensor(float("inf"))
-    monkeypatch.setattr("model.training.loop.clip_grad_norm_", lambda *_: infinite)
+    monkeypatch.setattr("model.training.step.clip_grad_norm_", lambda *_: infinite)
     assert train(directory, data_dir) == 0
     assert told(directory)["status"] == "diverged"
     assert told(directory)["reason"] is None

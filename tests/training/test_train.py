@@ -181,7 +181,7 @@ def test_an_infinite_gradient_is_skipped_without_a_threshold(
 ) -> None:
     run = tiny_run(train={"skip_threshold": 1e30, "diverged_after": 3})
     infinite = torch.tensor(float("inf"))
-    monkeypatch.setattr("model.training.loop.clip_grad_norm_", lambda *_: infinite)
+    monkeypatch.setattr("model.training.step.clip_grad_norm_", lambda *_: infinite)
     training = train_on_noise(run, tmp_path)
     assert training.status == "diverged"
     assert training.ema.updates == training.progress.nonfinite_losses == 0

@@ -1,10 +1,10 @@
 """How long an iteration of a model takes on this machine: a few are done, on noise."""
 
+import dataclasses
 import time
 from datetime import UTC, datetime
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
 from model.network.families import build_model
 from model.randomness import Purpose, image_generators
@@ -12,6 +12,7 @@ from model.run_config import RunConfig
 from model.training.provenance import new_segment
 from model.training.ranks import Ranks
 from model.training.state import Training
+from model.training.step import step
 from study.plan_pace import Pace
 
 MOST_ITERATIONS, MOST_S = 5, 20.0  # whichever comes first; the first iteration is not counted
@@ -26,6 +27,8 @@ def probe(run: RunConfig) -> Pace:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(1)  # as the rule of a training has it
+    # What noise makes of an untrained model may be far beyond the thresholds of images.
+    run = dataclasses.replace(run, train=dataclasses.replace(run.train, skip_threshold=1e30))
     model = build_model(run.model.with_pixel_moments(127.5, 64.0))
     training = Training(run, "none", model, device, Ranks())
     model.train()
@@ -34,19 +37,13 @@ def probe(run: RunConfig) -> Pace:
     images = torch.randint(0, highest, (batch, run.model.image_channels, size, size))
     images = images.to(torch.uint8).to(device)
 
-    def iteration(step: int) -> float:
+    def iteration(number: int) -> float:
         start = time.perf_counter()
         generators = image_generators(
-            run.seed, Purpose.TRAINING_NOISE, step, images=range(batch), device=device
+            run.seed, Purpose.TRAINING_NOISE, number, images=range(batch), device=device
         )
-        bound = model(images, model.draw_noise(generators))
-        training.optimiser.zero_grad()
-        (bound.nll_nats.sum() / batch / model.loss_dims).backward()
-        clip_grad_norm_(model.parameters(), run.train.gradient_clip)
-        training.optimiser.step()
-        training.ema.update(model)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        step(training, images, model.draw_noise(generators))
+        training.read()  # which waits for the device
         return time.perf_counter() - start
 
     iteration(0)

@@ -1,0 +1,112 @@
+"""The step that a GPU never keeps the host waiting for: what it does, and that it does not wait."""
+
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from examples import tiny_run
+from options import each_option, random_images
+from torch import Tensor
+from trainings import DATA, assert_same_state, train_on_noise
+
+from model.network.hvae import HVAE
+from model.randomness import Purpose, image_generators, make_generator
+from model.run_config import RunConfig
+from model.training.ranks import Ranks
+from model.training.state import Training
+from model.training.step import step
+
+
+def training_of(run: RunConfig, device: str = "cpu") -> Training:
+    return Training(run, DATA, HVAE(run.model), torch.device(device), Ranks())
+
+
+def inputs(training: Training) -> tuple[Tensor, list[Tensor]]:
+    """The images and the noise of the next step."""
+    run, number = training.run, training.progress.step
+    generators = image_generators(
+        run.seed, Purpose.TRAINING_NOISE, number, images=range(run.train.batch_size)
+    )
+    noise = HVAE(run.model).draw_noise(generators)
+    return random_images(run.model, run.train.batch_size, seed=number), noise
+
+
+def plain_training(run: RunConfig, steps: int) -> tuple[HVAE, list[Tensor], list[list[float]]]:
+    """The same in plain PyTorch, where each decision is the host's: model, average and numbers."""
+    config, training = run.train, training_of(run)
+    model = HVAE(run.model)
+    model.initialise(make_generator(run.seed, Purpose.INITIALISATION))
+    average = [parameter.detach().clone() for parameter in model.parameters()]
+    optimiser = torch.optim.AdamW(
+        model.parameters(), betas=config.betas, weight_decay=config.weight_decay, fused=True
+    )
+    numbers: list[list[float]] = []
+    updates = 0
+    for number in range(steps):
+        training.progress.step = number
+        bound = model(*inputs(training))
+        optimiser.zero_grad()
+        (bound.nll_nats.sum() / config.batch_size / model.loss_dims).backward()
+        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip))
+        rise = min(1.0, (number + 1) / config.warmup_iterations)
+        optimiser.param_groups[0]["lr"] = config.learning_rate * rise
+        means = [
+            float(part.detach().sum() / config.batch_size)
+            for part in (bound.nll_nats, bound.rate_nats, bound.distortion_nats)
+        ]
+        is_updated = isfinite(means[0]) and isfinite(norm) and norm <= config.skip_threshold
+        if is_updated:
+            optimiser.step()
+            rate = min(config.ema_rate, (1 + updates) / (10 + updates))
+            for ours, theirs in zip(average, model.parameters(), strict=True):
+                ours.lerp_(theirs.detach(), 1 - rate)
+            updates += 1
+        numbers.append([*means, norm, float(not is_updated)])
+    return model, average, numbers
+
+
+def test_every_bit_is_that_of_the_plain_step_and_some_updates_are_skipped() -> None:
+    steps = 14
+    run = tiny_run(train={"log_every": 5, "iterations": steps, "skip_threshold": 1e9})
+    norms = [row[3] for row in plain_training(run, steps)[2]]
+    run = tiny_run(train={**vars(run.train), "skip_threshold": sorted(norms)[steps // 2]})
+    model, average, numbers = plain_training(run, steps)
+    assert 0 < sum(row[4] for row in numbers) < steps
+    training = training_of(run)
+    for _ in range(steps):
+        step(training, *inputs(training))
+    training.read()
+    assert training.curve.state()["steps"].tolist() == numbers
+    for ours, theirs in zip(training.model.parameters(), model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    for ours, theirs in zip(training.ema.model.parameters(), average, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@each_option
+def test_the_host_never_waits_in_a_step(options: dict[str, Any]) -> None:
+    """On PyTorch's device without data whatever the host would have to wait for is an error."""
+    training = training_of(tiny_run(model=options, train={"log_every": 1000}), "meta")
+    images, noise = inputs(training)
+    for _ in range(2):
+        step(training, images.to("meta"), [part.to("meta") for part in noise])
+    assert training.progress.step == 2
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        training.read()
+
+
+@pytest.mark.parametrize("threshold", [1e-9, 1e9], ids=["diverges", "finishes"])
+def test_when_the_device_is_read_changes_nothing(tmp_path: Path, threshold: float) -> None:
+    states = []
+    for log_every in (1, 3, 50):
+        settings = {"log_every": log_every, "skip_threshold": threshold, "iterations": 11}
+        training = train_on_noise(tiny_run(train=settings), tmp_path / f"{log_every}")
+        assert training.status == ("diverged" if threshold < 1 else "finished")
+        states.append(training.state())
+    for state in states:
+        state["settings"]["train"].pop("log_every")
+        for segment in state["progress"]["segments"]:
+            segment.clear()  # times
+        assert_same_state(state, states[0])
