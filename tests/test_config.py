@@ -105,6 +105,7 @@ def test_defaults_are_those_that_results_were_made_with() -> None:
         "pooling": "average",
         "gradient_checkpointing": False,
         "kl_warmup_iterations": 0,
+        "precision": "fp32",
         "gpus": 1,
     }
 

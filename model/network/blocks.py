@@ -11,6 +11,7 @@ from model.config import ModelConfig
 from model.network.latent import Latent
 from model.network.layout import Block
 from model.network.pooling import embed, pool
+from model.network.precision import in_own_precision
 from model.network.state_norm import normalise
 
 
@@ -52,9 +53,10 @@ class BottomUpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, width, H, W] -> [B, width, H / down, W / down]."""
-        x = self.cell(x)
+        x = self.cell(x).to(x.dtype)  # the state, see precision.py
         if self.down is not None:
-            x = pool(x, self.down, self.pooling)
+            with in_own_precision(x):
+                x = pool(x, self.down, self.pooling)
         return normalise(x, self.state_norm)
 
     def cell(self, x: Tensor) -> Tensor:
@@ -95,7 +97,8 @@ class TopDownBlock(nn.Module):
         x = states[self.resolution]
         if self.mixin is None:
             return x
-        return x + embed(states[self.mixin], self.resolution // self.mixin, self.pooling)
+        with in_own_precision(x):
+            return x + embed(states[self.mixin], self.resolution // self.mixin, self.pooling)
 
     def see(self, activated: Tensor) -> Tensor:
         """The part of the posterior's first convolution that is of the image [B, middle, H, W].
@@ -115,7 +118,7 @@ class TopDownBlock(nn.Module):
         """
         posterior, prior, hidden = self.distributions(x, seen)
         latent = Latent.draw(posterior, prior, noise)
-        x = self.cell(x, hidden, latent.z)
+        x = self.cell(x, hidden, latent.z).to(x.dtype)  # the state, see precision.py
         return normalise(x, self.state_norm), latent
 
     def distributions(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -126,7 +129,8 @@ class TopDownBlock(nn.Module):
         activated = gelu(x)
         first = conv2d(activated, self.posterior.conv1.weight[:, : self.width])
         posterior = self.posterior.conv4(self.posterior.hidden(first + seen))
-        return posterior, *self._prior(activated)
+        prior, hidden = self._prior(activated)
+        return posterior.to(x.dtype), prior.to(x.dtype), hidden
 
     def generate(self, x: Tensor, noise: Tensor, temperature: float) -> Tensor:
         """Prior pass: the next state, with a latent at `temperature` times the prior's sigma."""

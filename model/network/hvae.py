@@ -18,6 +18,7 @@ from model.network.gradient_checkpointing import checkpointed
 from model.network.initial_scale import scale_decoder_block, scale_encoder, scale_posterior
 from model.network.latent import Latent
 from model.network.likelihood import Bernoulli, DiscretisedLogistics
+from model.network.precision import in_own_precision
 from model.network.residual import block_types
 from model.network.sharing import unroll
 from model.network.skip import skip_sources
@@ -71,7 +72,7 @@ class BottomUp(nn.Module):
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         """Input [B, in_channels, H, W] -> the kept outputs [B, width, r, r], by their number."""
         # Every convolution and pooling after this one keeps the layout, which is faster.
-        x = self.in_conv(x).contiguous(memory_format=torch.channels_last)
+        x = self.in_conv(x).to(x.dtype).contiguous(memory_format=torch.channels_last)
         activations = {0: x} if 0 in self.kept else {}
         for number, block in enumerate(self.applied_blocks, start=1):
             x = checkpointed(block, x) if self.gradient_checkpointing else block(x)
@@ -263,11 +264,9 @@ class HVAE(nn.Module):
     ) -> HVAEOutput:
         """The top-down half of `forward`, for images that are encoded already."""
         features, latents = self.top_down(encoded, noise)
-        return HVAEOutput(
-            distortion_nats=self.likelihood.distortion_nats(features, images),
-            latents=latents,
-            noise=noise,
-        )
+        with in_own_precision(features):
+            distortion_nats = self.likelihood.distortion_nats(features, images)
+        return HVAEOutput(distortion_nats=distortion_nats, latents=latents, noise=noise)
 
     @torch.inference_mode()
     def sample(

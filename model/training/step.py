@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from model.network.precision import towers_in
 from model.training import history
 from model.training.state import Training
 from model.training.warmup import kl_weight_at, learning_rate_at
@@ -27,7 +28,8 @@ def step(training: Training, images: Tensor, noise: Sequence[Tensor]) -> None:
     number = training.progress.step
     # The loss is the mean NLL over the whole batch, since the gradients of the ranks, each with its
     # own part of the batch, are averaged.
-    bound = training.replica(images, noise)
+    with towers_in(config.precision, training.device):
+        bound = training.replica(images, noise)
     weighted_nats = bound.distortion_nats + kl_weight_at(number, config) * bound.rate_nats
     loss = weighted_nats.sum() * (ranks.size / config.batch_size / model.loss_dims)
     training.optimiser.zero_grad()

@@ -1,0 +1,72 @@
+"""Convolutions in bfloat16: what is computed in it, what is not, and what becomes of a training."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from examples import example_model, posterior_pass, tiny_run
+from options import OPTIONS, each_option, random_images
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+from trainings import assert_same_state, train_on_noise
+
+from model.network.blocks import BottomUpBlock, TopDownBlock
+from model.network.precision import towers_in
+
+CPU = torch.device("cpu")
+
+
+@each_option
+def test_the_towers_convolutions_are_in_bf16_and_nothing_else(options: dict[str, Any]) -> None:
+    model = example_model(**options)
+    convolutions: dict[str, set[torch.dtype]] = {"towers": set(), "likelihood": set()}
+    states: set[torch.dtype] = set()
+
+    def note_state(_module: nn.Module, _inputs: object, output: Any) -> None:
+        states.add(output.dtype if isinstance(output, Tensor) else output[0].dtype)
+
+    def note_convolution(part: str) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda _module, _inputs, output: convolutions[part].add(output.dtype)
+
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            part = "likelihood" if name.startswith("likelihood") else "towers"
+            module.register_forward_hook(note_convolution(part))
+        if isinstance(module, BottomUpBlock | TopDownBlock):
+            module.register_forward_hook(note_state)
+    with towers_in("bf16", CPU):
+        bound = posterior_pass(model, random_images(model.config, 3))
+    assert convolutions == {"towers": {torch.bfloat16}, "likelihood": {torch.float32}}
+    assert states == {torch.float32}
+    for latent in bound.latents:
+        assert {part.dtype for part in vars(latent).values()} == {torch.float32}
+    assert bound.distortion_nats.dtype == bound.rate_nats.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["base", "likelihood", "repeats", "pooling db2"])
+def test_bound_and_gradient_are_close_to_those_of_fp32(name: str) -> None:
+    bounds, gradients = [], []
+    for precision in ("fp32", "bf16"):
+        model = example_model(**OPTIONS[name])
+        with towers_in(precision, CPU):  # type: ignore[arg-type]
+            bound = posterior_pass(model, random_images(model.config, 8))
+        bound.nll_nats.mean().backward()
+        bounds.append(bound.nll_nats.detach())
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))  # type: ignore[union-attr]
+    assert not torch.equal(*bounds)
+    torch.testing.assert_close(bounds[1].mean(), bounds[0].mean(), rtol=0.003, atol=0)
+    assert cosine_similarity(*gradients, dim=0) > 0.999
+
+
+def test_a_training_in_bf16_resumes_bit_for_bit_and_is_another_run(tmp_path: Path) -> None:
+    run = tiny_run(train={"precision": "bf16"})
+    whole = train_on_noise(run, tmp_path / "whole")
+    train_on_noise(run, tmp_path / "stopped", stop_after=5)
+    resumed = train_on_noise(run, tmp_path / "stopped")
+    assert_same_state(resumed.state(), whole.state())
+    plain = train_on_noise(tiny_run(), tmp_path / "plain")
+    assert run.hash != tiny_run().hash
+    gain = whole.model.state_dict()["top_down.gain"]
+    assert not torch.equal(gain, plain.model.state_dict()["top_down.gain"])
