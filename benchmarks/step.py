@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--count", action="store_true", help="operations, not milliseconds")
     parser.add_argument("--only", choices=["/".join(model[:2]) for model in MODELS], nargs="+")
     options = parser.parse_args()
     checkouts = {"now": ROOT}
@@ -101,14 +102,21 @@ def main() -> None:
             continue
         batch_size = on_gpu if is_gpu else on_cpu
         model = [dataset, variant, *map(str, (batch_size, options.device, options.threads))]
-        seconds = measured(checkouts, model, options.steps)
-        now = seconds.pop("now")
-        row = [f"{dataset} {variant}, {batch_size} images", spread([1e3 * s for s in now], 1)]
-        for others in seconds.values():
-            ratios = [other / ours for other, ours in zip(others, now, strict=True)]
-            row += [f"{1e3 * median(others):.1f}", spread(ratios, 2)]
+        if options.count:
+            found = measured(checkouts, [*model[:2], "2", *model[3:], "--count"], 2)
+            row = [f"{dataset} {variant}", *(f"{median(counts):,.0f}" for counts in found.values())]
+        else:
+            found = measured(checkouts, model, options.steps)
+            now = found.pop("now")
+            row = [f"{dataset} {variant}, {batch_size} images", spread([1e3 * s for s in now], 1)]
+            for others in found.values():
+                ratios = [other / ours for other, ours in zip(others, now, strict=True)]
+                row += [f"{1e3 * median(others):.1f}", spread(ratios, 2)]
         rows.append(row)
         print(*row, file=sys.stderr, flush=True)
+    if options.count:
+        print(tabulate(rows, ["operations of PyTorch per step", *checkouts], "pipe"))
+        return
     names = [name for name in checkouts if name != "now"]
     columns = [column for name in names for column in (f"{name}, ms", f"{name} / now")]
     name = torch.cuda.get_device_name() if is_gpu else f"{options.threads} threads"

@@ -2,8 +2,9 @@
 
     python benchmarks/stepper.py ours|reference CONFIG DATASET VARIANT BATCH_SIZE DEVICE THREADS
 
-For each line on stdin it takes a step on random images and writes its seconds: of the whole loop,
-with noise, clipping, optimiser, averaged weights and bookkeeping.  `ours` is whatever checkout
+For each line on stdin it takes a step on random images and writes its seconds, or with --count how
+many operations PyTorch was asked for (views not counted): of the whole loop, with noise, clipping,
+optimiser, averaged weights and bookkeeping.  `ours` is whatever checkout
 stands on PYTHONPATH; `reference` is openai/vdvae, whose `vae.py` stands there, trained as its
 `train.py` does.
 """
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.config import ModelConfig, TrainConfig
 from model.network.families import build_model
@@ -40,9 +42,28 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def answer_lines(device: torch.device) -> Iterator[None]:
-    """Yield for each line on stdin, and write how long what came after it took."""
+class Counter(TorchDispatchMode):
+    """How many operations PyTorch was asked for; one on a list of tensors is as many as these."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not func.is_view:
+            is_list = "foreach" in func.__name__ and isinstance(args[0], list | tuple)
+            self.count += len(args[0]) if is_list else 1
+        return func(*args, **(kwargs or {}))
+
+
+def answer_lines(device: torch.device, is_counted: bool) -> Iterator[None]:
+    """Yield for each line on stdin, and write how long what came after it took, or its count."""
     for _ in sys.stdin:
+        if is_counted:
+            with Counter() as counter:
+                yield
+            print(counter.count, flush=True)
+            continue
         wait(device)
         started = time.perf_counter()
         yield
@@ -69,14 +90,14 @@ class Batches:
         return self.images[share.start : share.stop]
 
 
-def run_ours(run: RunConfig, device: torch.device) -> None:
+def run_ours(run: RunConfig, device: torch.device, turns: Iterator[None]) -> None:
     """The project's own loop, which does not know that it is measured."""
     images = random_images(run.model, run.train.batch_size)
     training = Training(run, "random", build_model(run.model), device, Ranks())
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder), run.identity("random"))
         checkpoints.claim()
-        batches: Any = Batches(images, answer_lines(device))
+        batches: Any = Batches(images, turns)
         train(training, batches, images, checkpoints, batches, checkpoint_minutes=NEVER)
 
 
@@ -130,7 +151,9 @@ def reference_model(config: ModelConfig) -> nn.Module:
     return model
 
 
-def run_reference(config: ModelConfig, options: TrainConfig, device: torch.device) -> None:
+def run_reference(
+    config: ModelConfig, options: TrainConfig, device: torch.device, turns: Iterator[None]
+) -> None:
     """openai/vdvae's training_step, on one process, without its communication between ranks."""
     model = reference_model(config).to(device)
     # The averaged weights alone: a copy of its modules would share their lambdas.
@@ -143,7 +166,7 @@ def run_reference(config: ModelConfig, options: TrainConfig, device: torch.devic
     )
     images = random_images(config, options.batch_size).permute(0, 2, 3, 1).contiguous()
     targets = images.float() if config.likelihood == "bernoulli" else (images / 127.5 - 1)
-    for _ in answer_lines(device):
+    for _ in turns:
         inputs = targets.to(device)
         model.zero_grad()
         bound = model(inputs, inputs)
@@ -166,11 +189,13 @@ def main() -> None:
     parser.add_argument("batch_size", type=int)
     parser.add_argument("device", type=torch.device)
     parser.add_argument("threads", type=int)
+    parser.add_argument("--count", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     run = Study.load(options.config, "paper").run_config(Run(options.dataset, options.variant, 0))
     config = dict(gpus=1, batch_size=options.batch_size, iterations=NEVER, validate_every=NEVER)
     run = dataclasses.replace(run, train=dataclasses.replace(run.train, **config))
+    turns = answer_lines(options.device, options.count)
     if options.implementation == "ours":
         try:  # as `model.train` does, from the commit on that has it
             from model.memory import keep_freed_memory
@@ -178,9 +203,9 @@ def main() -> None:
             keep_freed_memory()
         except ImportError:
             pass
-        run_ours(run, options.device)
+        run_ours(run, options.device, turns)
     else:
-        run_reference(run.model, run.train, options.device)
+        run_reference(run.model, run.train, options.device, turns)
 
 
 if __name__ == "__main__":
