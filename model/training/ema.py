@@ -28,8 +28,22 @@ class Ema:
         rate = ((1 + self.updates) / (10 + self.updates)).clamp(max=self.rate)
         ours: list[Tensor] = [*self.model.parameters()]
         weight = ((1 - rate) * ~is_skipped).to(ours[0].dtype)
-        torch._foreach_lerp_(ours, [*model.parameters()], [weight] * len(ours))
+        move(ours, [*model.parameters()], weight, at_once=weight.is_cuda)
         for our, their in zip(self.model.buffers(), model.buffers(), strict=True):
             # such as a layer's running mean, which is an average already
             our.copy_(torch.where(is_skipped, our, their))
         self.updates += ~is_skipped
+
+
+def move(ours: list[Tensor], theirs: list[Tensor], weight: Tensor, *, at_once: bool) -> None:
+    """Let ours += weight (theirs - ours), with a weight [] on their device.
+
+    `at_once` is three launches for all tensors of a GPU, where lerp would be one for each of them;
+    lerp rounds once.
+    """
+    if at_once:
+        steps = torch._foreach_sub(theirs, ours)
+        torch._foreach_mul_(steps, weight)
+        torch._foreach_add_(ours, steps)
+    else:
+        torch._foreach_lerp_(ours, theirs, [weight] * len(ours))

@@ -1,10 +1,11 @@
 """Averaged weights: their rate, and that they are a copy which shares nothing with the model."""
 
+import pytest
 import torch
 from examples import posterior_pass, tiny_model
 from options import each_option, random_images
 
-from model.training.ema import Ema
+from model.training.ema import Ema, move
 
 
 def test_averaged_weights_follow_with_a_rate_that_warms_up() -> None:
@@ -36,6 +37,21 @@ def test_a_skipped_update_changes_neither_weights_nor_buffers_nor_the_rate_to_co
     ema.update(model, torch.tensor(False))
     assert ema.updates == 1
     assert ema.model.seen == 2
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.9])
+def test_all_at_once_as_on_a_gpu_is_the_same_but_for_rounding(weight: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(3, 4, 3, 3), (7,), ()]
+    ours, theirs = ([torch.randn(s, generator=generator) for s in shapes] for _ in range(2))
+    found = {}
+    for at_once in (True, False):
+        found[at_once] = [tensor.clone() for tensor in ours]
+        move(found[at_once], theirs, torch.tensor(weight), at_once=at_once)
+    torch.testing.assert_close(found[True], found[False])
+    for moved, our, their in zip(found[True], ours, theirs, strict=True):
+        torch.testing.assert_close(moved, our + weight * (their - our))
+        assert torch.equal(moved, our) == (weight == 0)
 
 
 @each_option
