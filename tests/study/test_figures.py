@@ -211,6 +211,26 @@ def test_variant_far_above_leaves_the_others_readable(two_datasets: Path) -> Non
     assert digits.high > 84
 
 
+def test_intervals_of_three_seeds_are_shown_whole(two_datasets: Path) -> None:
+    """Those of two are nine deviations wide on each side and would hide the differences."""
+    figure = draw_study(two_datasets)
+    low, high = figure.axes[0].get_xlim()
+    results = comparison_results(
+        two_datasets, Ablation.load(two_datasets / "ablations" / "sharing.yaml")
+    )
+    nll = results.tables["runs"].query("dataset == 'digits'").groupby("variant")["nll_nats"]
+    half = 4.302653 / 3**0.5 * nll.std()  # Student's t with two degrees of freedom
+    assert low < (nll.mean() - half).min()
+    assert (nll.mean() + half).max() < high
+    runs = pd.read_parquet(two_datasets / "tables" / "runs.parquet").query("seed < 2")
+    two = draw_study(two_datasets, runs=runs)
+    of_two = runs.query("dataset == 'digits' and variant != 'normalised'")["nll_nats"]  # outside
+    span = of_two.max() - of_two.min()
+    assert two.axes[0].get_xlim() == pytest.approx(
+        (of_two.min() - 0.12 * span, of_two.max() + 0.3 * span)
+    )
+
+
 def test_curves_are_the_validation_nll_of_the_seeds(two_datasets: Path) -> None:
     figure = draw_study(two_datasets)
     ablation = Ablation.load(two_datasets / "ablations" / "sharing.yaml")

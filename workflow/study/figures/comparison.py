@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from model.table import ResultError
 from study.comparing.selection import finished, is_diverged, select
+from study.comparing.statistics import interval_95
 from study.figures.style import MAX_WIDTH, compact, finish, in_style
 from study.figures.variant_style import BASELINE_COLOUR, VariantStyle, variant_styles
 from study.planning.ablation import Ablation
@@ -86,7 +87,7 @@ def nll_limits(ablation: Ablation, runs: pd.DataFrame, dataset: str) -> Limits:
     for variant in ablation.variants[dataset]:
         of_variant = finished(select(runs, ablation.study, dataset, variant))
         if len(of_variant):
-            values[variant] = column_in_unit(of_variant, "nll").to_numpy()
+            values[variant] = column_in_unit(of_variant, "nll")
     if not values:
         return Limits(low=0.0, high=1.0, above=())
     best_first = sorted(values, key=lambda variant: float(values[variant].mean()))
@@ -97,7 +98,8 @@ def nll_limits(ablation: Ablation, runs: pd.DataFrame, dataset: str) -> Limits:
         spread = max(values[v].max() for v in rest) - best
         if min(values[v].min() for v in worst) - best > 5 * spread > 0:
             above = worst
-    shown = np.concatenate([values[v] for v in best_first if v not in above])
+    ends = [_ends(values[v]) for v in best_first if v not in above]
+    shown = np.array(ends)
     span = (shown.max() - shown.min()) or 0.01 * abs(best) or 1.0
     # Room at the top for the marks of diverged runs and of variants above.
     return Limits(
@@ -105,6 +107,18 @@ def nll_limits(ablation: Ablation, runs: pd.DataFrame, dataset: str) -> Limits:
         high=float(shown.max() + 0.3 * span),
         above=tuple(above),
     )
+
+
+def _ends(nll: "pd.Series[float]") -> tuple[float, float]:
+    """Of the seeds of a variant, and of their interval; that of two would be 13 times their range.
+
+    The interval of three seeds is about three times as wide as their range.
+    """
+    low, high = float(nll.min()), float(nll.max())
+    if len(nll) < 3:
+        return low, high
+    mean, interval = float(nll.mean()), interval_95(nll)
+    return min(low, mean - interval), max(high, mean + interval)
 
 
 def _draw_nll(
