@@ -144,13 +144,13 @@ class ProgressReport:
     def _write_if_due(self) -> None:
         now = time.monotonic()
         if now - self._written_at >= WRITE_S:
+            self._training.read()  # not in `_write`, which also tells of a device that failed
             self._write("running")
             self._marks.append((now, self._training.progress.step))
 
     def _write(self, status: Any, reason: str | None = None) -> None:
         """Write both files, unless another process has the run now; raises OwnershipLost."""
         state_dir = self._checkpoints.directory
-        self._training.read()
         try:
             self._checkpoints.check_ownership()
             self._now(status, reason).write(state_dir)

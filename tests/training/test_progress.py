@@ -25,6 +25,7 @@ from trainings import (
 from model.table import read_parquet
 from model.training import progress
 from model.training.progress_file import duration
+from model.training.state import Training
 
 
 @pytest.fixture
@@ -181,3 +182,18 @@ def test_the_log_opens_with_what_is_trained(tmp_path: Path, data_dir: Path) -> N
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_device_that_fails_is_the_reason_though_it_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(training: Training, *_inputs: object) -> None:
+        training.add_step(torch.empty(5, device="meta"))  # numbers that never come
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr("model.training.loop.step", fail)
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        train_on_noise(tiny_run(), tmp_path)
+    found = json.loads((tmp_path / "progress.json").read_text())
+    assert (found["status"], found["step"]) == ("failed", 1)
+    assert found["reason"] == "RuntimeError: CUDA error: device-side assert triggered"
