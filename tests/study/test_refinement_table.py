@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from written_results import (
+    comparison_results,
     write_ablation,
     write_output,
     write_refinement,
@@ -17,6 +18,8 @@ from written_results import (
 
 from model.measurement.refinement import TABLE as REFINEMENT
 from model.table import metadata_of
+from study.figures.refinement import draw
+from study.planning.ablation import Ablation
 
 SEEDS = [  # the NLL of two images, by repeats
     {1: [14.0, 16.0], 2: [10.0, 12.0], 4: [10.5, 13.5]},
@@ -57,6 +60,31 @@ def test_numbers_and_files(tmp_path: Path) -> None:
     ]  # fmt: skip
     suffixes = {path.suffix for path in (tmp_path / "figures").glob("sharing-refinement.*")}
     assert suffixes == {".pdf", ".svg", ".png"}
+
+
+def test_a_step_that_cannot_be_taken_hides_no_gain(tmp_path: Path) -> None:
+    """One variant gains 0.5 nats and the other loses 500 (MNIST's r5 and x1)."""
+    for variant, trained, bounds in (
+        ("r5", 5, {5: [95.0, 97.0], 10: [94.5, 96.5]}),
+        ("x1", 1, {1: [97.0, 99.0], 10: [597.0, 599.0]}),
+    ):
+        directory = write_run(tmp_path, "digits", variant, 0, repeats=trained)
+        write_refinement(directory, bounds, trained=trained)
+    write_tables(tmp_path)
+    write_ablation(tmp_path, {"digits": ["r5", "x1"]})
+    ablation = Ablation.load(tmp_path / "ablations" / "sharing.yaml")
+    figure = draw(ablation, comparison_results(tmp_path, ablation))
+    differences, nlls = figure.axes[:2]
+    figure.draw_without_rendering()
+    gain, none, loss = (
+        differences.transAxes.inverted().transform(differences.transData.transform((1, value)))[1]
+        for value in (-0.5, 0.0, 500.0)
+    )
+    assert 0 < gain < none - 0.05
+    assert none < loss < 1
+    low, high = nlls.get_ylim()
+    assert low < 95.5
+    assert 98 < high < 120
 
 
 def test_colour_images_are_in_bits_per_dimension(tmp_path: Path) -> None:
