@@ -38,7 +38,7 @@ LAYERS = {
         *("config", "files", "randomness", "run_config", "stop_signals", "validation", "wording"),
     },
     # Any family of models can be trained: the interface is all that is known of one.
-    "training": BASE | {"data", "network.generative_model", "stop_signals"},
+    "training": BASE | {"data", "network.generative_model", "network.precision", "stop_signals"},
     "measurement": BASE | {"run_tables", "data", "memory", "network", "stop_signals"},
     "train": {"config", "data", "memory", "network", "run_config", "stop_signals", "training"},
     "evaluate": MEASURING_COMMAND,
