@@ -51,7 +51,8 @@ class Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not func.is_view:
-            is_list = "foreach" in func.__name__ and isinstance(args[0], list | tuple)
+            of_lists = ("foreach" in func.__name__, "fused" in func.__name__)
+            is_list = any(of_lists) and isinstance(args[0], list | tuple)
             self.count += len(args[0]) if is_list else 1
         return func(*args, **(kwargs or {}))
 
@@ -152,7 +153,11 @@ def reference_model(config: ModelConfig) -> nn.Module:
 
 
 def run_reference(
-    config: ModelConfig, options: TrainConfig, device: torch.device, turns: Iterator[None]
+    config: ModelConfig,
+    options: TrainConfig,
+    device: torch.device,
+    turns: Iterator[None],
+    is_counted: bool,
 ) -> None:
     """openai/vdvae's training_step, on one process, without its communication between ranks."""
     model = reference_model(config).to(device)
@@ -163,6 +168,7 @@ def run_reference(
         lr=options.learning_rate,
         betas=options.betas,
         weight_decay=options.weight_decay,
+        fused=is_counted or None,  # a choice of PyTorch's, not of the implementation
     )
     images = random_images(config, options.batch_size).permute(0, 2, 3, 1).contiguous()
     targets = images.float() if config.likelihood == "bernoulli" else (images / 127.5 - 1)
@@ -205,7 +211,7 @@ def main() -> None:
             pass
         run_ours(run, options.device, turns)
     else:
-        run_reference(run.model, run.train, options.device, turns)
+        run_reference(run.model, run.train, options.device, turns, options.count)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from model.validation import ConfigError as ConfigError  # where every command l
 
 MAX_IMAGE_VALUES = 2**24
 MAX_LATENT_CHANNELS = 2**16
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,7 +280,7 @@ class TrainConfig:
     """iterations in which the weight of the rate in the loss rises linearly to 1 (warmup.py)"""
     ema_rate: Annotated[float, Between(0, 1, without_high=True)]
     """of the averaged weights; warmed up as min(ema_rate, (1 + n) / (10 + n)) after n updates"""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     """of the towers' convolutions in training; all else, and every evaluation, is float32"""
     # The norms are of the gradient of the loss in nats per image (bernoulli) or nats per dimension
     # (discretised_logistics).

@@ -105,10 +105,12 @@ class RunConfig:
                 name = field.name
                 if name == "iterations" or not field.metadata.get("affects_result", True):
                     continue
-                if now[name] is None and field.metadata.get("from_data"):
+                is_of_data = now[name] is None or name not in recorded
+                if is_of_data and field.metadata.get("from_data"):
                     continue
-                if name in recorded and recorded[name] != now[name]:
-                    found.append(f"{section}.{name} was {recorded[name]} and is {now[name]}")
+                was = recorded.get(name, _plain(field.default, with_defaults=True))
+                if was is not dataclasses.MISSING and was != now[name]:
+                    found.append(f"{section}.{name} was {was} and is {now[name]}")
         return found
 
     def _digest(self, without: tuple[str, ...]) -> str:

@@ -73,6 +73,8 @@ def test_a_difference_names_the_setting_that_a_result_was_made_with() -> None:
     assert run.difference(settings) is None
     del settings["model"]["skip"]  # not there yet when that run was trained
     assert run.difference(settings) is None
+    mirror = tiny_run(model={"skip": "mirror"})
+    assert mirror.difference(settings) == "model.skip was last and is mirror"
     settings["model"]["skip"] = "mirror"
     assert run.difference(settings) == "model.skip was mirror and is last"
 

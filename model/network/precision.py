@@ -6,19 +6,19 @@ bfloat16 are the convolutions of the towers: nearly all of the work.
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Precision = Literal["fp32", "bf16"]
+from model.config import Precision
 
 
 def towers_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """Within it, the towers compute in this precision; a backward pass needs no context."""
     if precision == "fp32":
         return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    # A weight that is cast once for all repeats would have its gradients added up in bfloat16.
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
 def in_own_precision(x: Tensor) -> AbstractContextManager[object]:

@@ -38,8 +38,8 @@ class Ema:
 def move(ours: list[Tensor], theirs: list[Tensor], weight: Tensor, *, at_once: bool) -> None:
     """Let ours += weight (theirs - ours), with a weight [] on their device.
 
-    `at_once` is three launches for all tensors of a GPU, where lerp would be one for each of them;
-    lerp rounds once.
+    `at_once` is a few launches for all tensors of a GPU, where lerp would be one for each of them;
+    the two differ by rounding.
     """
     if at_once:
         steps = torch._foreach_sub(theirs, ours)

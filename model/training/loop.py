@@ -51,6 +51,7 @@ def train(
     progress.segments.append(segment)
 
     def save() -> None:
+        training.read()  # waits for the device: its steps are part of the seconds
         segment["last_step"], segment["seconds"] = progress.step, time.monotonic() - started
         segment["peak_memory_bytes"] = peak_memory_bytes(device)
         is_end = training.status != "running"
@@ -82,6 +83,8 @@ def train(
             step(training, images, noise)
             del images, noise  # or they would take memory in the next step
             bar.update()
+            if progress.step % config.log_every == 0:
+                training.read()
 
             # What is due after this step.
             report.after_step()

@@ -9,6 +9,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -87,6 +88,9 @@ class ProgressReport:
         if not self._is_writer or isinstance(error, OwnershipLost):
             return
         if error is not None and kind is not None:
+            # The last steps may say why; a device that has failed cannot be asked.
+            with suppress(RuntimeError, NotImplementedError):
+                self._training.read()
             self._write("failed", f"{kind.__name__}: {' '.join(str(error).split())}"[:500])
         else:
             status = self._training.status

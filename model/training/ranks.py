@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from types import FrameType
 from typing import cast
 
@@ -54,10 +55,12 @@ class Ranks:
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         with _signals_end_the_process(stop):  # Python would not hear them while it waits
-            # Flags of the hosts (`any`) go by gloo, beside the GPUs' queues.
-            distributed.init_process_group(
-                "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-            )
+            if device.type == "cuda":
+                # What the hosts agree on (`any`, the barriers) goes by gloo, beside the GPUs'
+                # queues.  Ten minutes are NCCL's own; together they would have thirty.
+                distributed.init_process_group("cpu:gloo,cuda:nccl", timeout=timedelta(minutes=10))
+            else:
+                distributed.init_process_group("gloo")
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     def leave(self) -> None:

@@ -71,8 +71,6 @@ class Training:
         """Count a step that was taken; its numbers [5], as `Curve` has them, are read later."""
         self.progress.step += 1
         self._unread.append(numbers)
-        if self.progress.step % self.run.train.log_every == 0:
-            self.read()
 
     def read(self) -> None:
         """Take what the last steps have left on the device, for which the host waits here."""
@@ -100,7 +98,10 @@ class Training:
 
     @property
     def status(self) -> Literal["running", "finished", "diverged"]:
-        """`diverged` means that too many updates in a row were skipped."""
+        """`diverged` means that too many updates in a row were skipped.
+
+        Where that may be so by now, the last steps are read.
+        """
         config = self.run.train
         if self.progress.consecutive_skips + len(self._unread) >= config.diverged_after:
             self.read()  # it may have diverged just now, and not before

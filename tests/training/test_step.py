@@ -67,7 +67,9 @@ def plain_training(run: RunConfig, steps: int) -> tuple[HVAE, list[Tensor], list
     return model, average, numbers
 
 
-def test_every_bit_is_that_of_the_plain_step_and_some_updates_are_skipped() -> None:
+def test_every_bit_is_that_of_the_plain_step_and_some_updates_are_skipped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     steps = 14
     run = tiny_run(train={"log_every": 5, "iterations": steps, "skip_threshold": 1e9})
     norms = [row[3] for row in plain_training(run, steps)[2]]
@@ -78,6 +80,12 @@ def test_every_bit_is_that_of_the_plain_step_and_some_updates_are_skipped() -> N
     for _ in range(steps):
         step(training, *inputs(training))
     training.read()
+    skips = [bool(row[4]) for row in numbers]
+    assert training.progress.skipped_updates == sum(skips)
+    assert training.progress.consecutive_skips == [*skips[::-1], False].index(False)
+    firsts = [n for n, skip in enumerate(skips) if skip and not (n and skips[n - 1])]
+    told = [record.message for record in caplog.records if "update skipped" in record.message]
+    assert [line.split(":")[0] for line in told] == [f"step {n}" for n in firsts]
     assert training.curve.state()["steps"].tolist() == numbers
     for ours, theirs in zip(training.model.parameters(), model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -87,7 +95,7 @@ def test_every_bit_is_that_of_the_plain_step_and_some_updates_are_skipped() -> N
 
 @each_option
 def test_the_host_never_waits_in_a_step(options: dict[str, Any]) -> None:
-    """On PyTorch's device without data whatever the host would have to wait for is an error."""
+    """On PyTorch's device without data whatever reads a value is an error; copies to it are not."""
     training = training_of(tiny_run(model=options, train={"log_every": 1000}), "meta")
     images, noise = inputs(training)
     for _ in range(2):
