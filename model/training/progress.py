@@ -89,7 +89,7 @@ class ProgressReport:
             return
         if error is not None and kind is not None:
             # The last steps may say why; a device that has failed cannot be asked.
-            with suppress(RuntimeError, NotImplementedError):
+            with suppress(RuntimeError):
                 self._training.read()
             self._write("failed", f"{kind.__name__}: {' '.join(str(error).split())}"[:500])
         else:

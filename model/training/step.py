@@ -1,9 +1,8 @@
 """A step of the training: one batch, one update of the weights, all of it on the device.
 
-The host does not wait for the device in it (loop.py and state.py say when what it measured is
-read), and every value that changes from step to step is a
-tensor or an argument: what decides, such as whether the update is skipped, is computed and used on
-the device.  So a GPU can have many steps in its queue while the host prepares the next batches.
+The host does not wait for the device in it (loop.py and state.py say when what was measured is
+read): what decides, such as whether the update is skipped, is computed and used on the device.  So
+a GPU can have many steps in its queue while the host prepares the next batches.
 """
 
 from collections.abc import Sequence

@@ -66,7 +66,7 @@ def test_a_person_can_look_at_them(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_samples_are_strokes_on_black(tmp_path: Path) -> None:
-    """They are what the run's own samples are; and those of an untrained model are grey."""
+    """Those of an untrained model are grey."""
     run = shutil.copytree(RUNS / "x1" / "seed0", tmp_path / "run")
     kept = (run / "samples.png").read_bytes()
     (run / "samples.png").unlink()
