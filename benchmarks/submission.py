@@ -7,6 +7,9 @@ snakemake-executor-plugin-slurm, which is no dependency of the project:
         snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep
     python benchmarks/submission.py --others /tmp/slurm-plugin
     python benchmarks/submission.py --limited 1000 50 200    # jobs, MaxArraySize, MaxSubmitJobs
+
+A job of such a thousand is a Snakemake of its own, which takes two cores 20 minutes a round and
+says nothing about the head: without `--whole-jobs`, a stand-in in the jobs writes the output.
 """
 
 import argparse
@@ -19,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +44,20 @@ rule job:
     output: "out/{i}"
     resources: runtime=10, mem_mb=500
     shell: "sleep $(( {config[each]} * {wildcards.i} )); touch {output}"
+"""
+# As sitecustomize.py: what a job's own Snakemake would do. The other plugin packs the commands of
+# an array's tasks, but for the first of each, into one argument.
+STAND_IN = """
+import base64, json, os, re, sys, zlib
+words = sys.orig_argv
+if "SLURM_JOB_ID" in os.environ and words[1:3] == ["-m", "snakemake"]:
+    command = " ".join(words)
+    packed = re.search(r"--slurm-jobstep-array-execs[= ](\\S+)", command)
+    tasks = json.loads(base64.b64decode(packed[1])) if packed else {}
+    task = tasks.get(os.environ.get("SLURM_ARRAY_TASK_ID"))
+    command = zlib.decompress(bytes.fromhex(task)).decode() if task else command
+    open("out/" + re.search(r"job:i=(\\d+)", command)[1], "w").close()
+    os._exit(0)
 """
 EXECUTORS = {
     "submitit": ["--executor", "submitit"],
@@ -80,7 +97,14 @@ class Head:
 
 @contextmanager
 def head(
-    cluster: SlurmCluster, executor: str, jobs: int, others: Path, each_s: int = 3
+    cluster: SlurmCluster,
+    executor: str,
+    jobs: int,
+    others: Path,
+    *,
+    each_s: int = 3,
+    at_a_time: int = 2000,
+    whole_jobs: bool = True,
 ) -> Iterator[Head]:
     """Snakemake with an executor, interrupted at the end of the context if it still runs.
 
@@ -103,9 +127,12 @@ def head(
         conf = cluster.environment["SLURM_CONF"]
         srun.write_text(f'#!/bin/bash\nSLURM_CONF={conf} exec /usr/bin/srun "$@"\n')
         srun.chmod(0o755)
+        stand_in = directory / "stand-in/sitecustomize.py"
+        stand_in.parent.mkdir()
+        stand_in.write_text("" if whole_jobs else STAND_IN)
         path = [str(sbatch.parent), str(Path(sys.executable).parent), os.environ["PATH"]]
         command = [
-            *(sys.executable, "-m", "snakemake", "--jobs", "2000", *EXECUTORS[executor]),
+            *(sys.executable, "-m", "snakemake", "--jobs", str(at_a_time), *EXECUTORS[executor]),
             *("--scheduler", "greedy", "--max-jobs-per-timespan", "10000/1s"),
             *(
                 "--seconds-between-status-checks",
@@ -123,7 +150,9 @@ def head(
                     **cluster.environment,
                     "PATH": os.pathsep.join(path),
                     # This checkout's plugin, also where another one is installed.
-                    "PYTHONPATH": f"{ROOT / 'workflow'}{os.pathsep}{others}",
+                    "PYTHONPATH": os.pathsep.join(
+                        map(str, (stand_in.parent, ROOT / "workflow", others))
+                    ),
                 },
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -185,13 +214,24 @@ def detection(cluster: SlurmCluster, executor: str, others: Path) -> list[float]
     return [max(0.0, seen - end) for end, seen in zip(ends, noticed, strict=True)]
 
 
-def limited(jobs: int, array_size: int, at_a_time: int) -> None:
-    """Print what it takes until all jobs have run on a site that takes few at a time."""
-    options = ClusterOptions(max_array_size=array_size, max_submit_jobs=at_a_time)
-    with (
-        SlurmCluster(new_directory(), options) as cluster,
-        head(cluster, "submitit", jobs, Path("/nonexistent"), each_s=0) as running,
-    ):
+@dataclass(frozen=True)
+class Limited:
+    """What a head took, and made of its jobs, on a site that takes few of them at a time."""
+
+    done: int
+    minutes: float
+    lines: int  # in the terminal
+    head_mb: float  # largest resident memory
+    calls: Counter[str]
+
+
+def limited(
+    cluster: SlurmCluster, executor: str, jobs: int, at_a_time: int, others: Path, whole_jobs: bool
+) -> Limited:
+    """Run jobs that take no time of their own until the head ends, whether it succeeds or not."""
+    with head(
+        cluster, executor, jobs, others, each_s=0, at_a_time=at_a_time, whole_jobs=whole_jobs
+    ) as running:
         most_mb = 0.0
         while running.process.poll() is None:
             with contextlib.suppress(psutil.Error):
@@ -199,18 +239,53 @@ def limited(jobs: int, array_size: int, at_a_time: int) -> None:
                 most_mb = max(most_mb, rss / 1e6)
             time.sleep(1)
         minutes = (time.monotonic() - running.started) / 60
-        if running.process.returncode != 0:
-            raise RuntimeError(running.output)
+        if running.process.returncode:
+            print("\n".join(running.output.splitlines()[-15:]), file=sys.stderr)
+        done = len(list((running.directory / "out").glob("*")))
         lines = len(running.output.splitlines())
-        calls = {name: round(n / minutes, 1) for name, n in running.calls.items()}
-    print(f"{jobs} jobs, MaxArraySize={array_size}, MaxSubmitJobs={at_a_time}: {minutes:.1f} min")
-    print(f"{lines} lines in the terminal; head {most_mb:.0f} MB at most")
-    print(f"calls per minute, {sum(calls.values()):.1f} in all: {calls}")
+        result = Limited(done, minutes, lines, most_mb, running.calls)
+    cluster.run("scancel", "--user", str(os.getuid()))
+    cluster.wait_until(lambda: not cluster.jobs(), timeout=120)
+    return result
 
 
-def spread(values: list[float], unit: str) -> str:
+def print_limited(options: argparse.Namespace) -> None:
+    """Print a table of the heads on a site with limits; the other plugin is also told of them."""
+    jobs, array_size, at_a_time = options.limited
+    modes = [("submitit", 2000)]
+    if options.others.exists():
+        modes += [(name, n) for n in (2000, at_a_time) for name in EXECUTORS if name != "submitit"]
+    results: dict[tuple[str, int], list[Limited]] = {mode: [] for mode in modes}
+    site = ClusterOptions(max_array_size=array_size, max_submit_jobs=at_a_time)
+    with SlurmCluster(new_directory(), site) as cluster:
+        for _ in range(options.rounds):
+            for mode, found in results.items():
+                result = limited(
+                    cluster, mode[0], jobs, mode[1], options.others, options.whole_jobs
+                )
+                found.append(result)
+                print(mode, result, file=sys.stderr)
+    print(
+        "| executor | jobs done | time | lines | head | calls a minute |\n|---|---|---|---|---|---|"
+    )
+    for (executor, at_once), found in results.items():
+        cells = [
+            f"{executor}, --jobs {at_once}",
+            spread([one.done for one in found], "", 0),
+            spread([one.minutes for one in found], "min"),
+            spread([one.lines for one in found], "", 0),
+            spread([one.head_mb for one in found], "MB", 0),
+            spread([one.calls.total() / one.minutes for one in found], ""),
+        ]
+        print(f"| {' | '.join(cells)} |")
+
+
+def spread(values: Sequence[float], unit: str, digits: int = 1) -> str:
     """Median, smallest and largest."""
-    return f"{statistics.median(values):.1f} {unit} ({min(values):.1f} to {max(values):.1f})"
+    middle, least, most = (
+        f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values))
+    )
+    return f"{middle} {unit} ({least} to {most})".replace("  ", " ")
 
 
 def main() -> None:
@@ -220,9 +295,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, nargs="*", default=[200, 1000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--limited", type=int, nargs=3, metavar=("JOBS", "ARRAY", "AT_A_TIME"))
+    parser.add_argument("--whole-jobs", action="store_true", help="with --limited")
     options = parser.parse_args()
     if options.limited:
-        limited(*options.limited)
+        print_limited(options)
         return
     executors = list(EXECUTORS) if options.others.exists() else ["submitit"]
     queued: dict[tuple[int, str], list[Queueing]] = {}
