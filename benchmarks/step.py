@@ -80,21 +80,32 @@ def measured(checkouts: dict[str, Path], model: list[str], steps: int) -> dict[s
             stepper.end()
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What is measured beside this checkout, on what, and how often."""
     parser.add_argument("--before", type=Path, help="a checkout of a commit before")
     parser.add_argument("--reference", type=Path, help="a checkout of openai/vdvae")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--count", action="store_true", help="operations, not milliseconds")
-    parser.add_argument("--only", choices=["/".join(model[:2]) for model in MODELS], nargs="+")
-    options = parser.parse_args()
+
+
+def find_checkouts(options: argparse.Namespace) -> dict[str, Path]:
+    """This checkout, `now`, and those that the options name."""
     checkouts = {"now": ROOT}
     for name in ("before", "reference"):
         if (path := getattr(options, name)) is not None:
             checkouts[name] = path.resolve()
+    return checkouts
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    parser.add_argument("--count", action="store_true", help="operations, not milliseconds")
+    parser.add_argument("--only", choices=["/".join(model[:2]) for model in MODELS], nargs="+")
+    options = parser.parse_args()
+    checkouts = find_checkouts(options)
     is_gpu = options.device != "cpu"
     rows = []
     for dataset, variant, on_cpu, on_gpu in MODELS:

@@ -4,7 +4,8 @@
 
 For each line on stdin it takes a step on random images and writes its seconds, or with --count how
 many operations PyTorch was asked for (views not counted): of the whole loop, with noise, clipping,
-optimiser, averaged weights and bookkeeping.  `ours` is whatever checkout stands on PYTHONPATH;
+optimiser, averaged weights and bookkeeping.  With --task it evaluates or draws that many images
+instead, for `sampling.py`.  `ours` is whatever checkout stands on PYTHONPATH;
 `reference` is openai/vdvae, whose `vae.py` stands there, trained as its `train.py` does; where
 operations are counted, with the fused AdamW that ours has, too.
 """
@@ -24,7 +25,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from model.config import ModelConfig, TrainConfig
+from model.config import EvaluateConfig, ModelConfig, TrainConfig
+from model.measurement.bounds import image_bounds
+from model.measurement.samples import sample_images
 from model.network.families import build_model
 from model.network.layout import Block
 from model.run_config import RunConfig
@@ -35,6 +38,7 @@ from model.training.state import Training
 from study.planning.study import Run, Study
 
 NEVER = 10**9
+IMPORTANCE_SAMPLES = 5  # of each image, where --task evaluate
 
 
 def wait(device: torch.device) -> None:
@@ -101,6 +105,21 @@ def run_ours(run: RunConfig, device: torch.device, turns: Iterator[None]) -> Non
         train(training, batches, images, checkpoints, batches, checkpoint_minutes=NEVER)
 
 
+def run_our_task(task: str, run: RunConfig, device: torch.device, turns: Iterator[None]) -> None:
+    """What `model.evaluate` or `model.sample` do with a trained model, here one that is not."""
+    model: Any = build_model(run.model)
+    model.initialise(torch.Generator().manual_seed(0))
+    model = model.to(device).eval()
+    number = run.train.batch_size
+    images = random_images(run.model, number)
+    config = EvaluateConfig(batch_size=number, importance_samples=IMPORTANCE_SAMPLES)
+    for _ in turns:
+        if task == "evaluate":
+            image_bounds(model, images, config, seed=0)
+        else:
+            sample_images(model, [1.0], number, seed=0)
+
+
 class Bernoulli(nn.Module):
     """The likelihood of binary images, which openai/vdvae lacks, in place of its own."""
 
@@ -116,6 +135,12 @@ class Bernoulli(nn.Module):
         return binary_cross_entropy_with_logits(
             logits[centre], targets[centre], reduction="none"
         ).mean((1, 2, 3))
+
+    def sample(self, features: Tensor) -> Any:
+        """Images as the reference's likelihood gives them: uint8 [B, H, W, C] of NumPy."""
+        return (
+            self.out_conv(features).sigmoid().bernoulli().permute(0, 2, 3, 1).byte().cpu().numpy()
+        )
 
 
 def entry(block: Block) -> str:
@@ -184,6 +209,23 @@ def run_reference(
                 theirs.mul_(options.ema_rate).add_(ours.data * (1 - options.ema_rate))
 
 
+@torch.no_grad()
+def run_reference_task(
+    task: str, config: ModelConfig, number: int, device: torch.device, turns: Iterator[None]
+) -> None:
+    """As many passes, or samples, of openai/vdvae; it has no importance-weighted bound."""
+    model = reference_model(config).to(device).eval()
+    images = random_images(config, number).permute(0, 2, 3, 1).contiguous()
+    targets = images.float() if config.likelihood == "bernoulli" else (images / 127.5 - 1)
+    for _ in turns:
+        if task == "evaluate":
+            inputs = targets.to(device)
+            for _ in range(IMPORTANCE_SAMPLES):
+                model(inputs, inputs)["elbo"].item()
+        else:
+            model.forward_uncond_samples(number, t=1.0)
+
+
 def main() -> None:
     """Step when told to."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -195,6 +237,7 @@ def main() -> None:
     parser.add_argument("device", type=torch.device)
     parser.add_argument("threads", type=int)
     parser.add_argument("--count", action="store_true")
+    parser.add_argument("--task", choices=["step", "evaluate", "sample"], default="step")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     run = Study.load(options.config, "paper").run_config(Run(options.dataset, options.variant, 0))
@@ -208,7 +251,13 @@ def main() -> None:
             keep_freed_memory()
         except ImportError:
             pass
-        run_ours(run, options.device, turns)
+        if options.task == "step":
+            run_ours(run, options.device, turns)
+        else:
+            run_our_task(options.task, run, options.device, turns)
+    elif options.task != "step":
+        number = options.batch_size
+        run_reference_task(options.task, run.model, number, options.device, turns)
     else:
         run_reference(run.model, run.train, options.device, turns, options.count)
 

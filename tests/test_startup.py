@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from examples import tiny_run
+from written_results import write_run
 
 HEAVY = [
     "torch._dynamo", "torch.distributed.elastic", "torch.distributed.launcher", "sympy",
@@ -43,3 +44,9 @@ def test_a_command_imports_nothing_that_takes_long(
     few = ["--num-samples", "20", "--temperatures", "1"] if command in ("measure", "probe") else []
     options = [str(run_dir), *data, "--device", "cpu", *few]
     assert not imported_by(f"model.{command}", *options).intersection(HEAVY)
+
+
+def test_collecting_runs_imports_nothing_that_draws(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path)
+    options = ["collect", "--study", "fake", "--tables", str(tmp_path / "tables"), str(run_dir)]
+    assert not imported_by("study", *options) & {"torch", "matplotlib", "scipy", "seaborn"}

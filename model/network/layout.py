@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 # More than ten times the deepest model that is known to be trained.
 MAX_DEPTH = 10_000
@@ -32,6 +33,7 @@ class Block:
         return self.resolution // (self.down or 1)
 
 
+@lru_cache(maxsize=1000)  # a study's runs repeat a few
 def parse(text: str) -> tuple[Block, ...]:
     """Parse a block string into its blocks, in order of application.
 

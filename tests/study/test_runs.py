@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from written_results import write_run, write_tables
+import yaml
+from written_results import write_ablation, write_run, write_tables
 
 from model.config import ModelConfig, TrainConfig
 from model.run_config import RunConfig
@@ -47,6 +48,26 @@ def test_rows_are_in_a_fixed_order(results: Path) -> None:
     assert found == [
         ("digits", "r3", 9),
         ("digits", "r3", 10),
+        ("digits", "vdvae", 0),
+        ("patches", "rms", 0),
+        ("patches", "vdvae", 0),
+    ]
+
+
+def test_runs_of_ablations_are_collected_each_once(results: Path) -> None:
+    """As the workflow asks for them; a run that no ablation has is not in the table."""
+    ours = [
+        write_ablation(results, {"digits": ["vdvae"]}, "one"),
+        write_ablation(results, {"digits": ["vdvae"], "patches": ["vdvae", "rms"]}, "two"),
+    ]
+    for path in ours:
+        content = yaml.safe_load(path.read_text())
+        content["seeds"] = dict.fromkeys(content["seeds"], 1)
+        path.write_text(yaml.safe_dump(content))
+    arguments = ["collect", "--study", "fake", "--tables", str(results / "tables")]
+    assert main([*arguments, "--ablations", *map(str, ours)]) == 0
+    table = pd.read_parquet(results / "tables/runs.parquet")
+    assert list(zip(table["dataset"], table["variant"], table["seed"], strict=True)) == [
         ("digits", "vdvae", 0),
         ("patches", "rms", 0),
         ("patches", "vdvae", 0),

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 from project import Project
 
 RUNS = 17  # of the study tiny: 8 variants on digits, 9 on patches, one seed
@@ -172,3 +173,16 @@ def test_a_dataset_of_a_study_is_probed_in_its_own_way(project: Project) -> None
 def test_lint_is_clean(project: Project) -> None:
     result = project.snakemake("--lint")
     assert result.returncode == 0, result.stderr
+
+
+def test_a_study_of_many_runs_fits_the_command_line(project: Project) -> None:
+    """Linux takes 128 KiB in one argument, as which a shell gets its command."""
+    path = project.directory / "config.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["studies"]["tiny"]["seeds"] = 300
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    result = project.snakemake("--dry-run", "-p")
+    assert result.returncode == 0, result.stderr
+    commands = [line for line in result.stdout.splitlines() if "python -m" in line]
+    assert len(commands) > 2 * 300
+    assert max(map(len, commands)) < 2_000

@@ -97,9 +97,13 @@ def run_of(wildcards):
     return Run(wildcards.dataset, wildcards.variant, int(wildcards.seed))
 
 
-def run_files(name):
-    """One file of every run of the study."""
-    return [f"results/{STUDY.name}/runs/{run.name}/{name}" for run in STUDY.runs]
+EVALUATED = ["config.yaml", "train.json", "history.parquet", "test.parquet"]
+
+
+def trained_and_evaluated(wildcards):
+    """What every run leaves; a function, so that not each job's Snakemake lists thousands of files."""
+    runs = f"results/{wildcards.study}/runs"
+    return [f"{runs}/{run.name}/{file}" for file in EVALUATED for run in STUDY.runs]
 
 
 def baseline_files(name):
@@ -119,7 +123,8 @@ def sample_images():
 
 def probed_files(name):
     """One file of the first seed of every variant: what is probed, the cost of a start each."""
-    return [path for path in run_files(name) if "/seed0/" in path]
+    runs = f"results/{STUDY.name}/runs"
+    return [f"{runs}/{dataset}/{variant}/seed0/{name}" for dataset, variant in STUDY.pairs]
 
 
 def run_table_files(command):
@@ -171,8 +176,7 @@ def ablation_files(name):
 
 def ablation_run_files(output_name):
     """Gives what such a table and figure of an ablation are made of: files of its own runs."""
-    names = ["config.yaml", "train.json", "history.parquet", "test.parquet"]
-    names += registry.ABLATION_OUTPUTS[output_name].run_files
+    names = [*EVALUATED, *registry.ABLATION_OUTPUTS[output_name].run_files]
 
     def files(wildcards):
         run_dirs = STUDY.ablations[wildcards.ablation].run_dirs(Path("results", STUDY.name))

@@ -4,10 +4,8 @@
 
 rule runs:
     input:
-        run_files("config.yaml"),
-        run_files("train.json"),
-        run_files("history.parquet"),
-        run_files("test.parquet"),
+        trained_and_evaluated,
+        ablations=expand("results/{{study}}/ablations/{ablation}.yaml", ablation=STUDY.ablations),
     output:
         study_table_files("all"),
     log:
@@ -16,10 +14,10 @@ rule runs:
         "../../envs/report.yaml"
     params:
         tables=subpath(output[0], parent=True),
-        run_dirs=[os.path.dirname(path) for path in run_files("config.yaml")],
+        collected=list(STUDY.ablations),  # one less makes no input newer
     shell:
         "python -m study collect --study {wildcards.study:q} --tables {params.tables:q}"
-        " {params.run_dirs:q} > {log:q} 2>&1"
+        " --ablations {input.ablations:q} > {log:q} 2>&1"
 
 
 rule probes:
@@ -27,6 +25,7 @@ rule probes:
         probed_files("config.yaml"),
         probed_files("train.json"),
         [probed_files(f"{name}.parquet") for name in written_by("probe")],
+        ablations=expand("results/{{study}}/ablations/{ablation}.yaml", ablation=STUDY.ablations),
     output:
         study_table_files("probed"),
     log:
@@ -35,10 +34,10 @@ rule probes:
         "../../envs/report.yaml"
     params:
         tables=subpath(output[0], parent=True),
-        run_dirs=[os.path.dirname(path) for path in probed_files("config.yaml")],
+        collected=list(STUDY.ablations),
     shell:
         "python -m study collect --runs probed --study {wildcards.study:q}"
-        " --tables {params.tables:q} {params.run_dirs:q} > {log:q} 2>&1"
+        " --tables {params.tables:q} --ablations {input.ablations:q} > {log:q} 2>&1"
 
 
 rule figures:

@@ -1,7 +1,6 @@
 """Tables of what has finished, while the rest of a study still trains or has failed."""
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,14 +16,12 @@ from study.outputs import draw_ablation, write_ablation_table, write_study_table
 from study.page.output import Files
 from study.page.write import write_page
 from study.paper.write import write_paper
+from study.partial_folder import TITLE, remove_partial
 from study.planning.ablation import Ablation
 from study.planning.content import StudyData
 from study.planning.study import Run, Study
 from study.registry import ABLATION_OUTPUTS, outputs_of, tables_of
 from study.results import StudyResults
-
-# Of every file README.md there: what does not begin so is the user's.
-_TITLE = "# Partial results of the study "
 
 
 @dataclass(frozen=True)
@@ -82,14 +79,6 @@ def write_partial_tables(
     return Written(directory, is_final=False, finished=finished)
 
 
-def remove_partial(study_dir: Path) -> None:
-    """Delete what `write_partial_tables` wrote: the final tables take its place."""
-    directory = study_dir / "partial"
-    readme = directory / "README.md"
-    if readme.is_file() and readme.read_bytes().startswith(_TITLE.encode()):
-        shutil.rmtree(directory)
-
-
 def _are_final(study_dir: Path, run_dirs: Sequence[Path]) -> bool:
     """Whether the table of runs has been made since the last of these was trained and evaluated."""
     try:
@@ -134,7 +123,7 @@ def _readme(study: Study, found: set[Run], notes: Sequence[str]) -> str:
     missing = [f"- {run.name}" for run in _without(study, found)]
     return "\n".join(
         [
-            f"{_TITLE}{study.name}",
+            f"{TITLE}{study.name}",
             "",
             f"{len(found)} of {counted(len(study.runs), 'run')}, "
             f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",

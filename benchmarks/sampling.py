@@ -1,0 +1,47 @@
+"""Evaluating and drawing images: ours, that of a commit before, and openai/vdvae's, in turn.
+
+    git worktree add /tmp/before COMMIT
+    python benchmarks/sampling.py --before /tmp/before --reference PATH/TO/vdvae [--device cuda]
+
+As in `step.py`, each is a process of its own, and the ratios are of neighbours.  To evaluate means
+all bounds of a batch of images with 5 importance samples; of the reference, which has no such
+bound, five passes.  It takes some three minutes on a GPU, six on two CPU cores.
+"""
+
+import argparse
+import sys
+from statistics import median
+
+import torch
+from step import MODELS, add_options, find_checkouts, measured, spread
+from tabulate import tabulate
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    options = parser.parse_args()
+    checkouts = find_checkouts(options)
+    is_gpu = options.device != "cpu"
+    rows = []
+    for task in ("evaluate", "sample"):
+        for dataset, variant, on_cpu, on_gpu in MODELS:
+            number = on_gpu if is_gpu else on_cpu
+            model = [dataset, variant, *map(str, (number, options.device, options.threads))]
+            found = measured(checkouts, [*model, "--task", task], options.steps)
+            now = found.pop("now")
+            row = [f"{task} {dataset} {variant}", spread([1e3 * s / number for s in now], 2)]
+            for others in found.values():
+                ratios = [other / ours for other, ours in zip(others, now, strict=True)]
+                row += [f"{1e3 * median(others) / number:.2f}", spread(ratios, 2)]
+            rows.append(row)
+            print(*row, file=sys.stderr, flush=True)
+    names = [name for name in checkouts if name != "now"]
+    columns = [column for name in names for column in (f"{name}, ms", f"{name} / now")]
+    print(f"PyTorch {torch.__version__}, medians (quartiles) of {options.steps} batches\n")
+    print(tabulate(rows, ["task and model", "now, ms per image", *columns], "pipe"))
+
+
+if __name__ == "__main__":
+    main()
