@@ -26,7 +26,7 @@ from model.validation import ConfigError as ConfigError  # where every command l
 
 MAX_IMAGE_VALUES = 2**24
 MAX_LATENT_CHANNELS = 2**16
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +281,7 @@ class TrainConfig:
     ema_rate: Annotated[float, Between(0, 1, without_high=True)]
     """of the averaged weights; warmed up as min(ema_rate, (1 + n) / (10 + n)) after n updates"""
     precision: Precision = "fp32"
-    """of the towers' convolutions in training; all else, and every evaluation, is float32"""
+    """of convolutions in training: fp32, tf32 (on a GPU), bf16 (the towers'); evaluation is fp32"""
     # The norms are of the gradient of the loss in nats per image (bernoulli) or nats per dimension
     # (discretised_logistics).
     gradient_clip: Positive

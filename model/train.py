@@ -27,6 +27,7 @@ from model.data.dataset_info import load_info
 from model.data.sources import DataError
 from model.memory import keep_freed_memory
 from model.network.families import build_model
+from model.network.precision import set_tf32
 from model.run_config import RunConfig
 from model.training.checkpoints import Checkpoints, OwnershipLost
 from model.training.curve_writers import WriterName
@@ -113,6 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
         run = RunConfig.load(options.run_dir / "config.yaml")
         if run.train.gpus > 1 and not is_rank:
             return launch(run.train.gpus, "model.train", arguments or sys.argv[1:], stop)
+        set_tf32(run.train.precision == "tf32")
         device = torch.device(options.device)
         ranks = Ranks.join(device, run.train.gpus, stop) if is_rank else Ranks()
         exit_code = train_or_resume(run, options, device, ranks, stop)

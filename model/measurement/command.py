@@ -14,6 +14,7 @@ from model.config import ConfigError
 from model.data.sources import DataError
 from model.measurement.trained import Evaluation, Probe, Refinement, TrainedRun
 from model.memory import keep_freed_memory
+from model.network.precision import set_tf32
 from model.run_tables import Command, module_of, written_by
 from model.stop_signals import ending_quietly
 from model.table import ResultError
@@ -41,6 +42,7 @@ def measure(options: argparse.Namespace, write: Callable[[], None]) -> int:
     """
     torch.set_num_threads(options.threads)
     keep_freed_memory()
+    set_tf32(False)
     try:
         with ending_quietly():
             write()

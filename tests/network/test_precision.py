@@ -1,6 +1,9 @@
-"""Convolutions in bfloat16: what is computed in it, what is not, and what becomes of a training."""
+"""Convolutions in bfloat16: what is computed in it, what is not, and what becomes of a training.
 
-from collections.abc import Callable
+And in TF32, of which only what PyTorch is told can be seen without a GPU.
+"""
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +11,15 @@ import pytest
 import torch
 from examples import example_model, posterior_pass, tiny_run
 from options import OPTIONS, each_option, random_images
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 from trainings import assert_same_state, train_on_noise
 
+from model.evaluate import main as evaluate
 from model.network.blocks import BottomUpBlock, TopDownBlock
 from model.network.precision import towers_in
+from model.train import main as train
 
 CPU = torch.device("cpu")
 
@@ -97,3 +103,38 @@ def test_a_training_in_bf16_resumes_bit_for_bit_and_is_another_run(tmp_path: Pat
     assert run.hash != tiny_run().hash
     gain = whole.model.state_dict()["top_down.gain"]
     assert not torch.equal(gain, plain.model.state_dict()["top_down.gain"])
+
+
+def tf32() -> set[str]:
+    """What PyTorch is told of float32 on a GPU."""
+    return {
+        torch.backends.cudnn.conv.fp32_precision,
+        torch.backends.cuda.matmul.fp32_precision,
+    }
+
+
+@pytest.fixture
+def pytorchs_own() -> Iterator[None]:
+    """PyTorch's settings, again as they were after the test."""
+    before = torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    yield
+    torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision = before
+
+
+@pytest.mark.usefixtures("pytorchs_own")
+def test_tf32_is_used_where_a_run_asks_for_it_and_never_by_a_measurement(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    for precision, expected in (("fp32", {"ieee"}), ("tf32", {"tf32"}), ("bf16", {"ieee"})):
+        run = tiny_run(train={"precision": precision})
+        run_dir = tmp_path / precision
+        run_dir.mkdir()
+        (run_dir / "config.yaml").write_text(run.dump())
+        options = [str(run_dir), "--data-dir", str(data_dir), "--device", "cpu"]
+        assert train([*options, "--threads", "1"]) == 0
+        assert tf32() == expected
+        assert evaluate([*options, "--importance-samples", "1"]) == 0
+        assert tf32() == {"ieee"}
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("fp32", "tf32")]
+    for name, weight in weights[0].items():
+        assert torch.equal(weight, weights[1][name])  # a CPU has none
