@@ -13,7 +13,7 @@ import sys
 from statistics import median
 
 import torch
-from step import MODELS, add_options, find_checkouts, measured, spread
+from step import MODELS, add_options, find_checkouts, measured, spread, start
 from tabulate import tabulate
 
 
@@ -29,7 +29,7 @@ def main() -> None:
         for dataset, variant, on_cpu, on_gpu in MODELS:
             number = on_gpu if is_gpu else on_cpu
             model = [dataset, variant, *map(str, (number, options.device, options.threads))]
-            found = measured(checkouts, [*model, "--task", task], options.steps)
+            found = measured(start(checkouts, [*model, "--task", task]), options.steps)
             now = found.pop("now")
             row = [f"{task} {dataset} {variant}", spread([1e3 * s / number for s in now], 2)]
             for others in found.values():

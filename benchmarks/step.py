@@ -5,7 +5,8 @@
 
 Each is a process of its own that steps when it is its turn, so that what else the machine does
 meets all of them; the ratios are of neighbouring steps.  Medians and quartiles, in Markdown.  It
-takes some five minutes on a GPU, ten on two CPU cores.
+takes some five minutes on a GPU, ten on two CPU cores.  `--precisions fp32 bf16` compares these in
+this checkout instead.
 """
 
 import argparse
@@ -14,9 +15,12 @@ import subprocess
 import sys
 from pathlib import Path
 from statistics import median, quantiles
+from typing import get_args
 
 import torch
 from tabulate import tabulate
+
+from model.config import Precision
 
 ROOT = Path(__file__).parents[1]
 STEPPER = Path(__file__).with_name("stepper.py")
@@ -32,9 +36,10 @@ WARM_UP = 3  # steps
 class Stepper:
     """A process that steps when it is told to."""
 
-    def __init__(self, implementation: str, checkout: Path, arguments: list[str]) -> None:
+    def __init__(self, checkout: Path, arguments: list[str], *, is_ours: bool) -> None:
         # The benchmark itself is this checkout's, and so is what the reference needs of ours.
-        ours = ROOT if implementation == "reference" else checkout
+        ours = checkout if is_ours else ROOT
+        implementation = "ours" if is_ours else "reference"
         paths = [checkout, ours, ours / "workflow"]
         self._process = subprocess.Popen(
             [sys.executable, STEPPER, implementation, ours / "config.yaml", *arguments],
@@ -50,7 +55,10 @@ class Stepper:
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        return float(self._process.stdout.readline())
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit("a process has ended before its time: what it says stands above")
+        return float(answer)
 
     def end(self) -> None:
         self._process.kill()
@@ -63,12 +71,16 @@ def spread(values: list[float], digits: int) -> str:
     return f"{median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def measured(checkouts: dict[str, Path], model: list[str], steps: int) -> dict[str, list[float]]:
-    """Seconds per step of each implementation, whose n-th steps were neighbours."""
-    steppers = {
-        name: Stepper("reference" if name == "reference" else "ours", path, model)
+def start(checkouts: dict[str, Path], arguments: list[str]) -> dict[str, Stepper]:
+    """A process for each checkout."""
+    return {
+        name: Stepper(path, arguments, is_ours=name != "reference")
         for name, path in checkouts.items()
     }
+
+
+def measured(steppers: dict[str, Stepper], steps: int) -> dict[str, list[float]]:
+    """Seconds per step of each process, whose n-th steps were neighbours; then all are ended."""
     try:
         seconds: dict[str, list[float]] = {name: [] for name in steppers}
         for number in range(WARM_UP + steps):
@@ -103,9 +115,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
     parser.add_argument("--count", action="store_true", help="operations, not milliseconds")
+    parser.add_argument("--precisions", choices=get_args(Precision), nargs="+")
     parser.add_argument("--only", choices=["/".join(model[:2]) for model in MODELS], nargs="+")
     options = parser.parse_args()
     checkouts = find_checkouts(options)
+    names = options.precisions or [*checkouts]
     is_gpu = options.device != "cpu"
     rows = []
     for dataset, variant, on_cpu, on_gpu in MODELS:
@@ -114,25 +128,32 @@ def main() -> None:
         batch_size = on_gpu if is_gpu else on_cpu
         model = [dataset, variant, *map(str, (batch_size, options.device, options.threads))]
         if options.count:
-            found = measured(checkouts, [*model[:2], "2", *model[3:], "--count"], 2)
+            found = measured(start(checkouts, [*model[:2], "2", *model[3:], "--count"]), 2)
             row = [f"{dataset} {variant}", *(f"{median(counts):,.0f}" for counts in found.values())]
         else:
-            found = measured(checkouts, model, options.steps)
-            now = found.pop("now")
+            if options.precisions:
+                steppers = {
+                    precision: Stepper(ROOT, [*model, "--precision", precision], is_ours=True)
+                    for precision in options.precisions
+                }
+            else:
+                steppers = start(checkouts, model)
+            found = measured(steppers, options.steps)
+            now = found.pop(names[0])
             row = [f"{dataset} {variant}, {batch_size} images", spread([1e3 * s for s in now], 1)]
-            for others in found.values():
-                ratios = [other / ours for other, ours in zip(others, now, strict=True)]
-                row += [f"{1e3 * median(others):.1f}", spread(ratios, 2)]
+            for seconds in found.values():
+                ratios = [other / ours for other, ours in zip(seconds, now, strict=True)]
+                row += [f"{1e3 * median(seconds):.1f}", spread(ratios, 2)]
         rows.append(row)
         print(*row, file=sys.stderr, flush=True)
     if options.count:
         print(tabulate(rows, ["operations of PyTorch per step", *checkouts], "pipe"))
         return
-    names = [name for name in checkouts if name != "now"]
-    columns = [column for name in names for column in (f"{name}, ms", f"{name} / now")]
+    first, *others = names
+    columns = [column for name in others for column in (f"{name}, ms", f"{name} / {first}")]
     name = torch.cuda.get_device_name() if is_gpu else f"{options.threads} threads"
     print(f"{name}, PyTorch {torch.__version__}, medians (quartiles) of {options.steps} steps\n")
-    print(tabulate(rows, ["model", "now, ms", *columns], "pipe"))
+    print(tabulate(rows, ["model", f"{first}, ms", *columns], "pipe"))
 
 
 if __name__ == "__main__":

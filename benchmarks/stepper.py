@@ -5,9 +5,11 @@
 For each line on stdin it takes a step on random images and writes its seconds, or with --count how
 many operations PyTorch was asked for (views not counted): of the whole loop, with noise, clipping,
 optimiser, averaged weights and bookkeeping.  With --task it evaluates or draws that many images
-instead, for `sampling.py`.  `ours` is whatever checkout stands on PYTHONPATH;
-`reference` is openai/vdvae, whose `vae.py` stands there, trained as its `train.py` does; where
-operations are counted, with the fused AdamW that ours has, too.
+instead, for `sampling.py`; --no-waits makes it an error that a step waits for the GPU.
+
+`ours` is whatever checkout stands on PYTHONPATH, so that nothing may be imported here that older
+ones lack; `reference` is openai/vdvae, whose `vae.py` stands there, trained as its `train.py` does;
+where operations are counted, with the fused AdamW that ours has, too.
 """
 
 import argparse
@@ -60,9 +62,11 @@ class Counter(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def answer_lines(device: torch.device, is_counted: bool) -> Iterator[None]:
+def answer_lines(device: torch.device, is_counted: bool, may_wait: bool = True) -> Iterator[None]:
     """Yield for each line on stdin, and write how long what came after it took, or its count."""
-    for _ in sys.stdin:
+    for number, _ in enumerate(sys.stdin):
+        if number == 3 and not may_wait:  # the first steps load libraries
+            torch.cuda.set_sync_debug_mode("error")
         if is_counted:
             with Counter() as counter:
                 yield
@@ -237,13 +241,22 @@ def main() -> None:
     parser.add_argument("device", type=torch.device)
     parser.add_argument("threads", type=int)
     parser.add_argument("--count", action="store_true")
+    parser.add_argument("--precision", help="of ours, from the commit on that has it")
+    parser.add_argument("--no-waits", action="store_true")
     parser.add_argument("--task", choices=["step", "evaluate", "sample"], default="step")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     run = Study.load(options.config, "paper").run_config(Run(options.dataset, options.variant, 0))
-    config = dict(gpus=1, batch_size=options.batch_size, iterations=NEVER, validate_every=NEVER)
+    config: dict[str, Any] = dict(
+        gpus=1, batch_size=options.batch_size, iterations=NEVER, validate_every=NEVER
+    )
+    if options.precision:  # else PyTorch's own: TF32 in convolutions on a GPU, in the reference too
+        from model.network.precision import set_tf32
+
+        config["precision"] = options.precision
+        set_tf32(options.precision == "tf32")
     run = dataclasses.replace(run, train=dataclasses.replace(run.train, **config))
-    turns = answer_lines(options.device, options.count)
+    turns = answer_lines(options.device, options.count, may_wait=not options.no_waits)
     if options.implementation == "ours":
         try:  # as `model.train` does, from the commit on that has it
             from model.memory import keep_freed_memory
