@@ -17,7 +17,7 @@ from step import MODELS, ROOT, Stepper, add_options
 
 HERE = Path(__file__).parent
 MEASUREMENTS = {  # name: command, seconds
-    "Step": (["step.py"], 200),
+    "Step": (["step.py"], 180),
     "Precisions": (["step.py", "--precisions", "fp32", "tf32", "bf16"], 120),
     "Evaluation and samples": (["sampling.py"], 120),
 }
@@ -68,7 +68,7 @@ def main() -> None:
                 [sys.executable, HERE / script, *arguments, *common, *given], timeout=seconds
             )
         except subprocess.TimeoutExpired:
-            print(f"(not done within {seconds} s; rows so far stand above)")
+            print(f"(not done within {seconds} s: the rows so far are in what it wrote to stderr)")
         print(flush=True)
 
 
