@@ -93,6 +93,9 @@ def test_norms_per_application_and_their_references(tmp_path: Path) -> None:
         slope = np.log(9.5 / 4 / 8) / np.log(4)
         words = [text.get_text() for text in ax.texts]
         assert words == [f"drift −{-slope:.2f}", "noise −0.50"]
+        lowest = min(values.min() for values in lines.values())
+        _, height = ax.transAxes.inverted().transform(ax.transData.transform((1, lowest)))
+        assert height > 0.27  # above the words
     assert "Left out" not in figure.get_supxlabel()
 
 

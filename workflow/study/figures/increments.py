@@ -100,7 +100,8 @@ def _draw_panel(ax: Axes, steps: pd.DataFrame) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     highest = float(steps[[*EXPONENTS]].max().max())
     log_axis(ax, float(lowest), highest)
-    ax.set_ylim(0.5 * lowest, 1.2 * highest)  # room for the slopes
+    top = 1.2 * highest
+    ax.set_ylim(lowest * (lowest / top) ** 0.4, top)  # the slopes have 0.4 of 1.4 for themselves
     ax.set_xlabel("repeats r")
     sns.despine(ax=ax)
 
