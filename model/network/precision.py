@@ -27,7 +27,7 @@ def towers_in(precision: Precision, device: torch.device) -> AbstractContextMana
 def set_tf32(is_allowed: bool) -> None:
     """Whether a GPU may use TF32 for what this process computes in float32 from now on."""
     precision = "tf32" if is_allowed else "ieee"
-    torch.backends.cudnn.conv.fp32_precision = precision
+    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined] # untyped
     torch.backends.cuda.matmul.fp32_precision = precision
 
 

@@ -11,7 +11,7 @@ import vl_convert
 from page_study import write_page_study
 from written_results import write_ablation, write_output, write_run
 
-from model.table import read_parquet
+from model.table import read_parquet, write_parquet
 from study.page.curves import curves_of
 from study.page.finding import findings
 from study.page.reading import reading_table
@@ -53,6 +53,22 @@ def test_what_is_not_decided_says_so_with_its_interval(tmp_path: Path) -> None:
     assert worse.startswith("x2 is worse than x1 by 10.10 nats with 50 % more parameters")
     assert rest == ("Not decided against x1: r5 (+1.0 nats, 95 % interval −4.0 to +6.0, 3 seeds).")
     assert num_decided == 1
+
+
+def test_what_is_equal_in_every_seed_is_not_called_undecided(tmp_path: Path) -> None:
+    """As with gradient checkpointing, which changes no bit."""
+    of_seeds(tmp_path, "x1", [80.0, 81.0])
+    for seed in (0, 1):
+        write_run(tmp_path, variant="same", seed=seed)
+        bounds = tmp_path / f"runs/digits/same/seed{seed}/test.parquet"
+        images = read_parquet(tmp_path / f"runs/digits/x1/seed{seed}/test.parquet")
+        write_parquet(images.replace_schema_metadata(read_parquet(bounds).schema.metadata), bounds)
+    text, num_decided = found(tmp_path, ["x1", "same"])
+    assert text == "The same NLL as x1 in every seed: same."
+    assert num_decided == 0
+    lines = (tmp_path / "tables/sharing.md").read_text().splitlines()
+    (row,) = [line.split("|") for line in lines if "| same " in line]
+    assert "+0.00 ± 0.00" in [cell.strip() for cell in row]
 
 
 def test_one_seed_decides_nothing(tmp_path: Path) -> None:

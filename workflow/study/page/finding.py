@@ -41,7 +41,11 @@ def _finding(dataset: str, rows: Sequence[Row]) -> Finding:
     paired = [row for row in there if row["num_pairs"] > 0]
     decided = [row for row in paired if row["nll_difference_is_decided"]]
     sentences = [_decided(row, baseline) for row in decided]
-    open_ = [row for row in paired if not row["nll_difference_is_decided"]]
+    equal = [row for row in paired if _is_equal(row)]
+    if equal:
+        names = ", ".join(row["variant"] for row in equal)
+        sentences.append(f"The same NLL as {baseline['variant']} in every seed: {names}.")
+    open_ = [row for row in paired if not (row["nll_difference_is_decided"] or _is_equal(row))]
     if open_:
         sentences.append(f"Not decided against {baseline['variant']}: {_listed(open_)}.")
         if all(row["num_pairs"] == 1 for row in open_):
@@ -63,6 +67,11 @@ def _finding(dataset: str, rows: Sequence[Row]) -> Finding:
     if not others:
         sentences.append(f"{baseline['variant']} alone: nothing is compared.")
     return Finding(dataset, " ".join(sentences), len(decided))
+
+
+def _is_equal(row: Row) -> bool:
+    """Whether a difference is 0 in each of several seeds: there is nothing to decide."""
+    return row["nll_difference_mean"] == row["nll_difference_interval_95"] == 0
 
 
 def _decided(row: Row, baseline: Row) -> str:

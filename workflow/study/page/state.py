@@ -63,7 +63,7 @@ def _facts(runs: Sequence[Row], timings: Sequence[Row], segments: Sequence[Row])
     facts = {
         "datasets": ", ".join(_once(f"{r['dataset']} ({r['dataset_version']})" for r in runs)),
         "variants": f"{len({row['variant'] for row in runs})}",
-        "iterations": ", ".join(_once(f"{row['iterations']:,}" for row in runs)),
+        "iterations": ", ".join(f"{n:,}" for n in sorted({row["iterations"] for row in runs})),
         "trained": f"{begun:%Y-%m-%d %H:%M} to {trained_until(segments):%Y-%m-%d %H:%M} UTC",
         "time of all trainings": duration(sum(row["wall_seconds"] for row in timings)),
         "GPU hours": f"{gpu_hours:,.1f}" if gpu_hours else "",

@@ -131,7 +131,8 @@ def _difference(row: Row) -> str:
     if row["variant"] == row["baseline"]:
         return "–"
     text = _mean(row, "nll_difference", sign="+")
-    has_interval = isfinite(row["nll_difference_interval_95"])
+    half_width = row["nll_difference_interval_95"]
+    has_interval = isfinite(half_width) and half_width > 0  # 0: equal in every seed
     return f"{text}{NOT_DECIDED}" if has_interval and not row["nll_difference_is_decided"] else text
 
 
