@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from model.config import EvaluateConfig
+from model.measurement.batches import in_batches
 from model.network.generative_model import GenerativeModel
 from model.randomness import Purpose, image_generators
 from model.table import Table, column
@@ -70,12 +70,8 @@ def image_bounds(
     The noise depends on the seed, the image's index and the sample's number alone.
     """
     device = model.device
-    parts = []
-    batches = images.split(config.batch_size)  # the last, incomplete one too
-    start = 0
-    for batch in tqdm(batches, unit="batch", disable=not progress):
-        indices = range(start, start + len(batch))
-        start = indices.stop
+
+    def of_batch(batch: Tensor, indices: range) -> tuple[Tensor, ...]:
         batch = batch.to(device)
         encoded = model.encode(batch)
         log_sum = torch.full((len(batch),), -torch.inf, dtype=torch.float64, device=device)
@@ -88,7 +84,9 @@ def image_bounds(
             if sample == 0:
                 distortion = bound.distortion_nats.double().cpu()
                 rates = bound.rate_per_layer_nats.double().cpu()
-        parts.append((distortion, rates, log(config.importance_samples) - log_sum.cpu()))
+        return distortion, rates, log(config.importance_samples) - log_sum.cpu()
+
+    parts = in_batches(images, config.batch_size, of_batch, progress=progress)
     return ImageBounds(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 

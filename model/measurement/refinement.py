@@ -7,9 +7,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm import tqdm
 
 from model.config import ConfigError
+from model.measurement.batches import in_batches
 from model.network.hvae import HVAE
 from model.network.refinement import refined
 from model.randomness import Purpose, image_generators
@@ -75,15 +75,13 @@ def rows(refinement: "Refinement") -> Iterator[dict[str, Any]]:
             yield about | bounds
 
 
-@torch.inference_mode()
 def _bounds(refinement: "Refinement", model: HVAE, images: Tensor) -> Iterator[dict[str, Any]]:
     """Of one model: the columns of each image and noise."""
     seed, device = refinement.run.config.seed, model.device
-    start = 0
-    batches = images.split(refinement.batch_size)
-    for batch in tqdm(batches, unit="batch", disable=not refinement.show_progress):
-        indices = range(start, start + len(batch))
-        start = indices.stop
+
+    @torch.inference_mode()
+    def of_batch(batch: Tensor, indices: range) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
         batch = batch.to(device)
         encoded = model.encode(batch)
         for number in range(refinement.config.num_noises):
@@ -103,7 +101,12 @@ def _bounds(refinement: "Refinement", model: HVAE, images: Tensor) -> Iterator[d
                 "distortion_nats": distortion.tolist(),
             }
             for of_image in zip(*values.values(), strict=True):
-                yield {"noise": number, **dict(zip(values, of_image, strict=True))}
+                rows.append({"noise": number, **dict(zip(values, of_image, strict=True))})
+        return rows
+
+    show = refinement.show_progress
+    for rows in in_batches(images, refinement.batch_size, of_batch, progress=show):
+        yield from rows
 
 
 def _flops(model: HVAE, image: Tensor) -> int:

@@ -107,6 +107,38 @@ def test_the_batch_size_changes_rounding_only(
     assert len(noise[0][0][0].flatten(1).unique(dim=0)) == 120, "and each image"
 
 
+def test_without_memory_for_a_batch_it_is_halved(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error that a GPU gives, here where a second pass of more than 30 images begins."""
+    model = model_with_wide_posteriors()
+    images = held_out_images(data_dir, tiny_run(), "test")[:130]
+    expected = image_bounds(model, images, EvaluateConfig(batch_size=25, importance_samples=3), 5)
+    posterior_pass = model.posterior_pass
+    sizes: list[int] = []
+
+    def pass_(images: torch.Tensor, *others: Any) -> HVAEOutput:
+        if sizes[-1:] == [len(images)] and len(images) > 30:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(images))
+        return posterior_pass(images, *others)
+
+    monkeypatch.setattr(model, "posterior_pass", pass_)
+    config = EvaluateConfig(batch_size=100, importance_samples=3)
+    bounds = image_bounds(model, images, config, 5)
+    assert sizes == [100, 50, *[25] * 15, *[5] * 3]
+    assert "batches of 25 images from now on" in capsys.readouterr().err
+    for name in ("nll_nats", "iw_nll_nats", "rate_per_layer_nats"):
+        assert torch.equal(getattr(bounds, name), getattr(expected, name))
+
+    def no_memory(*_: object) -> HVAEOutput:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model, "posterior_pass", no_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        image_bounds(model, images, config, 5)
+
+
 def test_log_weight_is_zero_mean_ratio_for_equal_gaussians(binary_images: torch.Tensor) -> None:
     """Where posterior and prior agree, the weight is the likelihood."""
     model = HVAE(tiny_config())
