@@ -82,17 +82,23 @@ def user() -> str:
     """Who submits: somebody without rights."""
     if USER != "root":
         return USER
-    tried = subprocess.run(
-        [sys.executable, "-c", "import snakemake"],
-        user=NO_RIGHTS,
-        extra_groups=[],
-        cwd="/",
-        env={},
-        capture_output=True,
-        check=False,
-    )
-    if tried.returncode:
-        pytest.fail(f"{NO_RIGHTS} cannot use {sys.executable}: is a folder above it closed?")
+    try:
+        subprocess.run(
+            [sys.executable, "-c", "import snakemake"],
+            user=NO_RIGHTS,
+            extra_groups=[],
+            cwd="/",
+            env={},
+            capture_output=True,
+            check=True,
+        )
+    except (PermissionError, subprocess.CalledProcessError):
+        python = Path(sys.executable).resolve()
+        pytest.fail(
+            f"{NO_RIGHTS} cannot use {sys.executable}, which is {python}: is a folder above it "
+            "closed? chmod o+x opens one",
+            pytrace=False,
+        )
     return NO_RIGHTS
 
 
