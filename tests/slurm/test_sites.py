@@ -96,7 +96,7 @@ def user() -> str:
         python = Path(sys.executable).resolve()
         pytest.fail(
             f"{NO_RIGHTS} cannot use {sys.executable}, which is {python}: is a folder above it "
-            "closed? chmod o+x opens one",
+            "closed? chmod go+x opens one",
             pytrace=False,
         )
     return NO_RIGHTS
