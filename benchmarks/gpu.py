@@ -51,7 +51,7 @@ def main() -> None:
         ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
     ).stdout.strip()
     is_gpu = options.device != "cpu"
-    device = torch.cuda.get_device_name() if is_gpu else platform.processor()
+    device = torch.cuda.get_device_name() if is_gpu else "CPU"
     print(f"{device}, commit {commit or 'unknown'}, Python {platform.python_version()}, ", end="")
     print(f"PyTorch {torch.__version__}, CUDA {torch.version.cuda}\n", flush=True)
     if is_gpu:

@@ -10,10 +10,9 @@ bound, five passes.  It takes some three minutes on a GPU, six on two CPU cores.
 
 import argparse
 import sys
-from statistics import median
 
 import torch
-from step import MODELS, add_options, find_checkouts, measured, spread, start
+from step import MODELS, add_options, compared, find_checkouts, headings, measured, start
 from tabulate import tabulate
 
 
@@ -30,17 +29,10 @@ def main() -> None:
             number = on_gpu if is_gpu else on_cpu
             model = [dataset, variant, *map(str, (number, options.device, options.threads))]
             found = measured(start(checkouts, [*model, "--task", task]), options.steps)
-            now = found.pop("now")
-            row = [f"{task} {dataset} {variant}", spread([1e3 * s / number for s in now], 2)]
-            for others in found.values():
-                ratios = [other / ours for other, ours in zip(others, now, strict=True)]
-                row += [f"{1e3 * median(others) / number:.2f}", spread(ratios, 2)]
-            rows.append(row)
-            print(*row, file=sys.stderr, flush=True)
-    names = [name for name in checkouts if name != "now"]
-    columns = [column for name in names for column in (f"{name}, ms", f"{name} / now")]
+            rows.append([f"{task} {dataset} {variant}", *compared(found, 1e3 / number, 2)])
+            print(*rows[-1], file=sys.stderr, flush=True)
     print(f"PyTorch {torch.__version__}, medians (quartiles) of {options.steps} batches\n")
-    print(tabulate(rows, ["task and model", "now, ms per image", *columns], "pipe"))
+    print(tabulate(rows, ["task and model", *headings([*checkouts], "ms per image")], "pipe"))
 
 
 if __name__ == "__main__":

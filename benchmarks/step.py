@@ -92,6 +92,23 @@ def measured(steppers: dict[str, Stepper], steps: int) -> dict[str, list[float]]
             stepper.end()
 
 
+def compared(found: dict[str, list[float]], scale: float, digits: int) -> list[str]:
+    """The first's time, the others' median times, and the ratios to the first of neighbours."""
+    (_, first), *others = found.items()
+    cells = [spread([scale * seconds for seconds in first], digits)]
+    for _, values in others:
+        ratios = [value / ours for value, ours in zip(values, first, strict=True)]
+        cells += [f"{scale * median(values):.{digits}f}", spread(ratios, 2)]
+    return cells
+
+
+def headings(names: list[str], unit: str) -> list[str]:
+    """Of the columns that `compared` gives."""
+    first, *others = names
+    ratios = [name for other in others for name in (f"{other}, {unit}", f"{other} / {first}")]
+    return [f"{first}, {unit}", *ratios]
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What is measured beside this checkout, on what, and how often."""
     parser.add_argument("--before", type=Path, help="a checkout of a commit before")
@@ -139,21 +156,15 @@ def main() -> None:
             else:
                 steppers = start(checkouts, model)
             found = measured(steppers, options.steps)
-            now = found.pop(names[0])
-            row = [f"{dataset} {variant}, {batch_size} images", spread([1e3 * s for s in now], 1)]
-            for seconds in found.values():
-                ratios = [other / ours for other, ours in zip(seconds, now, strict=True)]
-                row += [f"{1e3 * median(seconds):.1f}", spread(ratios, 2)]
+            row = [f"{dataset} {variant}, {batch_size} images", *compared(found, 1e3, 1)]
         rows.append(row)
         print(*row, file=sys.stderr, flush=True)
     if options.count:
         print(tabulate(rows, ["operations of PyTorch per step", *checkouts], "pipe"))
         return
-    first, *others = names
-    columns = [column for name in others for column in (f"{name}, ms", f"{name} / {first}")]
     name = torch.cuda.get_device_name() if is_gpu else f"{options.threads} threads"
     print(f"{name}, PyTorch {torch.__version__}, medians (quartiles) of {options.steps} steps\n")
-    print(tabulate(rows, ["model", f"{first}, ms", *columns], "pipe"))
+    print(tabulate(rows, ["model", *headings(names, "ms")], "pipe"))
 
 
 if __name__ == "__main__":

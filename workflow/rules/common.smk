@@ -97,13 +97,10 @@ def run_of(wildcards):
     return Run(wildcards.dataset, wildcards.variant, int(wildcards.seed))
 
 
-EVALUATED = ["config.yaml", "train.json", "history.parquet", "test.parquet"]
-
-
 def trained_and_evaluated(wildcards):
     """What every run leaves; a function, so that not each job's Snakemake lists thousands of files."""
     runs = f"results/{wildcards.study}/runs"
-    return [f"{runs}/{run.name}/{file}" for file in EVALUATED for run in STUDY.runs]
+    return [f"{runs}/{run.name}/{file}" for file in registry.EVALUATED for run in STUDY.runs]
 
 
 def baseline_files(name):
@@ -176,7 +173,7 @@ def ablation_files(name):
 
 def ablation_run_files(output_name):
     """Gives what such a table and figure of an ablation are made of: files of its own runs."""
-    names = [*EVALUATED, *registry.ABLATION_OUTPUTS[output_name].run_files]
+    names = [*registry.EVALUATED, *registry.ABLATION_OUTPUTS[output_name].run_files]
 
     def files(wildcards):
         run_dirs = STUDY.ablations[wildcards.ablation].run_dirs(Path("results", STUDY.name))

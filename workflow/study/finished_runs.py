@@ -13,8 +13,7 @@ from model.wording import counted
 from study.collecting.training_record import TrainingRecord
 from study.planning.content import StudyData
 from study.planning.study import Run, Study
-
-FILES = ("config.yaml", "train.json", "history.parquet", "test.parquet")
+from study.registry import EVALUATED
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,6 @@ def _kind(planned: RunConfig, run: Run, directory: Path, data: StudyData) -> Kin
 
 def _is_evaluated(directory: Path) -> bool:
     """Whether all files are there, and the evaluation is of the present weights."""
-    if not all((directory / name).exists() for name in FILES):
+    if not all((directory / name).exists() for name in EVALUATED):
         return False
     return not is_older(directory / "test.parquet", directory / "model.safetensors")

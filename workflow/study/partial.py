@@ -11,7 +11,7 @@ from model.files import write_text
 from model.table import ResultError
 from model.wording import counted
 from study.collecting.collect import collect
-from study.finished_runs import FILES, FinishedRuns
+from study.finished_runs import FinishedRuns
 from study.outputs import draw_ablation, write_ablation_table, write_study_tables
 from study.page.output import Files
 from study.page.write import write_page
@@ -20,7 +20,7 @@ from study.partial_folder import TITLE, remove_partial
 from study.planning.ablation import Ablation
 from study.planning.content import StudyData
 from study.planning.study import Run, Study
-from study.registry import ABLATION_OUTPUTS, outputs_of, tables_of
+from study.registry import ABLATION_OUTPUTS, EVALUATED, outputs_of, tables_of
 from study.results import StudyResults
 
 
@@ -83,7 +83,7 @@ def _are_final(study_dir: Path, run_dirs: Sequence[Path]) -> bool:
     """Whether the table of runs has been made since the last of these was trained and evaluated."""
     try:
         made = (study_dir / "tables/runs.parquet").stat().st_mtime_ns
-        times = [(run_dir / name).stat().st_mtime_ns for run_dir in run_dirs for name in FILES]
+        times = [(run_dir / name).stat().st_mtime_ns for run_dir in run_dirs for name in EVALUATED]
     except FileNotFoundError:
         return False
     return made >= max(times)

@@ -10,6 +10,8 @@ from typing import Literal
 from model.run_tables import RUN_TABLES
 
 FIGURE_FORMATS = ("pdf", "svg", "png")
+# What a run has when it is trained and evaluated: every table of runs is made of these.
+EVALUATED = ("config.yaml", "train.json", "history.parquet", "test.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
