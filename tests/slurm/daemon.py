@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -27,7 +28,9 @@ def main() -> None:
     def end_with_stdin() -> None:
         sys.stdin.read()
         ending.set()
-        kill_children()
+        while True:  # children of a thread that ends move to another one, past who lists them
+            kill_children()
+            time.sleep(0.05)
 
     threading.Thread(target=end_with_stdin, daemon=True).start()
     with contextlib.suppress(ChildProcessError):

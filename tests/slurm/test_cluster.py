@@ -317,9 +317,37 @@ def test_nothing_is_left(slurm_packages: None, end: str) -> None:
         assert directory.exists()
         life.communicate("\n")
     deadline = time.monotonic() + (0 if end[-6:] == "stop()" else 10)
-    while directory.exists() or any(map(lives, started)):
-        assert time.monotonic() < deadline
+    while (left := [process for process in started if lives(process)]) or directory.exists():
+        assert time.monotonic() < deadline, (directory, left)
         time.sleep(0.05)
+
+
+SLOW_LISTS = """
+import os, runpy, time
+
+def listdir(path, real=os.listdir):
+    for name in real(path):
+        time.sleep(0.01)  # what was listed may have ended
+        yield name
+
+os.listdir = listdir
+runpy.run_path("daemon.py", run_name="__main__")
+"""
+
+
+def test_what_a_daemon_leaves_is_killed_however_late_it_is_listed() -> None:
+    leaves = "setsid sleep 1000 & echo $!; sh -c 'sleep 1000 & echo $!; wait' & wait"
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW_LISTS, "sh", "-c", leaves],
+        cwd=HERE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as daemon:
+        left = [psutil.Process(int(daemon.stdout.readline())) for _ in range(2)]
+        daemon.stdin.close()
+        assert daemon.wait(20) == 0
+    assert not any(map(lives, left))
 
 
 def test_a_daemon_that_does_not_start_is_named(slurm_packages: None) -> None:
