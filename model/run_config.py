@@ -45,6 +45,10 @@ class RunConfig:
                 f"{DEFINITIONS} (model/definitions.py); snakemake makes it again",
                 "definitions",
             )
+        if self.train.cuda_graph and self.model.gradient_checkpointing:
+            raise ConfigError(  # it reads the states of the GPU's generators, which waits
+                "cannot be recorded with gradient_checkpointing", "cuda_graph", place="train"
+            )
 
     @classmethod
     def load(cls, path: Path) -> "RunConfig":

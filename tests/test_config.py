@@ -109,6 +109,7 @@ def test_defaults_are_those_that_results_were_made_with() -> None:
         "kl_warmup_iterations": 0,
         "precision": "fp32",
         "gpus": 1,
+        "cuda_graph": False,
     }
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from model.data.batches import TrainingBatches
 from model.network.families import build_model
 from model.network.generative_model import GenerativeModel
+from model.randomness import Purpose, image_generators
 from model.run_config import RunConfig
 from model.train import main
 from model.training.checkpoints import Checkpoints
@@ -109,6 +110,21 @@ def train_on_noise(
     validation = random_images(run.model, run.train.validation_images)
     train_loop(training, batches, validation, checkpoints, batches.stop, 1e9, report_to)
     return training
+
+
+def training_of(run: RunConfig, device: str = "cpu") -> Training:
+    """A training at step 0."""
+    return Training(run, DATA, build_model(run.model), torch.device(device), Ranks())
+
+
+def inputs(training: Training) -> tuple[Tensor, list[Tensor]]:
+    """Random images and the noise of the next step."""
+    run, number = training.run, training.progress.step
+    generators = image_generators(
+        run.seed, Purpose.TRAINING_NOISE, number, images=range(run.train.batch_size)
+    )
+    noise = build_model(run.model).draw_noise(generators)
+    return random_images(run.model, run.train.batch_size, seed=number), noise
 
 
 def command(directory: Path, data_dir: Path, *options: str) -> list[str]:

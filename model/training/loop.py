@@ -20,7 +20,7 @@ from model.training.curve_writers import WriterName
 from model.training.progress import ProgressReport
 from model.training.provenance import new_segment, peak_memory_bytes
 from model.training.state import Training
-from model.training.step import step
+from model.training.step import Step
 from model.training.stop import StopFlag
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ def train(
         unit="step",
         disable=not (ranks.is_writer and sys.stderr.isatty()),
     )
+    step = Step(training)
     report = ProgressReport(training, checkpoints, report_to)
     model.train()
     with report, bar, logging_redirect_tqdm():
@@ -80,7 +81,7 @@ def train(
                 )
             )
 
-            step(training, images, noise)
+            step(images, noise)
             del images, noise  # or they would take memory in the next step
             bar.update()
             if progress.step % config.log_every == 0:

@@ -40,6 +40,16 @@ class AdamW:
         self.param_groups: list[dict[str, Any]] = [
             {**settings, **_AS_TORCH, "params": [*range(len(self.parameters))]}
         ]
+        # On the device, so that a step asks for the same whatever it is (cuda_graph.py); PyTorch's
+        # kernel reads it in float32 on a GPU.
+        device = self.parameters[0].device
+        dtype = torch.float64 if device.type == "cpu" else torch.float32
+        self._learning_rate = torch.full((), lr, dtype=dtype, device=device)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Of the steps from now on."""
+        self.param_groups[0]["lr"] = learning_rate
+        self._learning_rate.fill_(learning_rate)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -47,10 +57,9 @@ class AdamW:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, learning_rate: float, is_skipped: Tensor) -> None:
+    def step(self, is_skipped: Tensor) -> None:
         """Update each parameter that has a gradient, or nothing; `is_skipped` is a boolean []."""
         (group,) = self.param_groups
-        group["lr"] = learning_rate
         updated = [(n, p, p.grad) for n, p in enumerate(self.parameters) if p.grad is not None]
         states = [self._state_of(n, parameter) for n, parameter, _ in updated]
         adamw(
@@ -64,7 +73,7 @@ class AdamW:
             amsgrad=False,
             beta1=group["betas"][0],
             beta2=group["betas"][1],
-            lr=learning_rate,
+            lr=self._learning_rate,
             weight_decay=group["weight_decay"],
             eps=group["eps"],
             maximize=False,
@@ -88,6 +97,7 @@ class AdamW:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict()` was taken, on whatever device that was."""
         self.param_groups = [{**group} for group in state["param_groups"]]
+        self.set_learning_rate(self.param_groups[0]["lr"])
         self.state = {
             number: {
                 name: tensor.to(self.parameters[number].device, copy=True)

@@ -1,5 +1,6 @@
 """The step that a GPU never keeps the host waiting for: what it does, and that it does not wait."""
 
+from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -7,30 +8,16 @@ from typing import Any
 import pytest
 import torch
 from examples import tiny_run
-from options import each_option, random_images
+from options import each_option
 from torch import Tensor
-from trainings import DATA, assert_same_state, train_on_noise
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from trainings import assert_same_state, inputs, train_on_noise, training_of
 
 from model.network.hvae import HVAE
-from model.randomness import Purpose, image_generators, make_generator
+from model.randomness import Purpose, make_generator
 from model.run_config import RunConfig
-from model.training.ranks import Ranks
-from model.training.state import Training
-from model.training.step import step
-
-
-def training_of(run: RunConfig, device: str = "cpu") -> Training:
-    return Training(run, DATA, HVAE(run.model), torch.device(device), Ranks())
-
-
-def inputs(training: Training) -> tuple[Tensor, list[Tensor]]:
-    """The images and the noise of the next step."""
-    run, number = training.run, training.progress.step
-    generators = image_generators(
-        run.seed, Purpose.TRAINING_NOISE, number, images=range(run.train.batch_size)
-    )
-    noise = HVAE(run.model).draw_noise(generators)
-    return random_images(run.model, run.train.batch_size, seed=number), noise
+from model.training.step import Step
 
 
 def plain_training(run: RunConfig, steps: int) -> tuple[HVAE, list[Tensor], list[list[float]]]:
@@ -77,8 +64,9 @@ def test_every_bit_is_that_of_the_plain_step_and_some_updates_are_skipped(
     model, average, numbers = plain_training(run, steps)
     assert 0 < sum(row[4] for row in numbers) < steps
     training = training_of(run)
+    step = Step(training)
     for _ in range(steps):
-        step(training, *inputs(training))
+        step(*inputs(training))
     training.read()
     skips = [bool(row[4]) for row in numbers]
     assert training.progress.skipped_updates == sum(skips)
@@ -93,13 +81,37 @@ def test_every_bit_is_that_of_the_plain_step_and_some_updates_are_skipped(
         assert torch.equal(ours, theirs)
 
 
+class NothingOfTheHost(TorchDispatchMode):
+    """What is in the host's memory comes to a device by a copy, for which the host may wait."""
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for value in tree_leaves([args, kwargs, result]):
+            assert not isinstance(value, Tensor) or value.device.type != "cpu", function
+        return result
+
+
+@pytest.fixture
+def fused_adamw_without_data() -> Iterator[None]:
+    """PyTorch has none whose learning rate is a tensor."""
+    library = torch.library.Library("aten", "IMPL", "Meta")
+    library.impl("_fused_adamw_.tensor_lr", lambda *_, **__: None)
+    yield
+    library._destroy()
+
+
 @each_option
-def test_the_host_never_waits_in_a_step(options: dict[str, Any]) -> None:
-    """On PyTorch's device without data whatever reads a value is an error; copies to it are not."""
+@pytest.mark.usefixtures("fused_adamw_without_data")
+def test_the_host_neither_waits_nor_copies_in_a_step(options: dict[str, Any]) -> None:
+    """On PyTorch's device without data whatever reads a value is an error."""
     training = training_of(tiny_run(model=options, train={"log_every": 1000}), "meta")
-    images, noise = inputs(training)
-    for _ in range(2):
-        step(training, images.to("meta"), [part.to("meta") for part in noise])
+    step, (images, noise) = Step(training), inputs(training)
+    images, noise = images.to("meta"), [part.to("meta") for part in noise]
+    step(images, noise)
+    with NothingOfTheHost():
+        step(images, noise)
     assert training.progress.step == 2
     with pytest.raises(RuntimeError, match="meta"):
         training.read()

@@ -12,10 +12,13 @@ from model.run_config import RunConfig
 from model.training.provenance import new_segment
 from model.training.ranks import Ranks
 from model.training.state import Training
-from model.training.step import step
+from model.training.step import Step
 from study.plan_pace import Pace
 
-MOST_ITERATIONS, MOST_S = 5, 20.0  # whichever comes first; the first iteration is not counted
+MOST_ITERATIONS, MOST_S = (
+    5,
+    20.0,
+)  # whichever comes first; the first ones, which are slower, do not count
 
 
 def probe(run: RunConfig) -> Pace:
@@ -31,6 +34,7 @@ def probe(run: RunConfig) -> Pace:
     run = dataclasses.replace(run, train=dataclasses.replace(run.train, skip_threshold=1e30))
     model = build_model(run.model.with_pixel_moments(127.5, 64.0))
     training = Training(run, "none", model, device, Ranks())
+    step = Step(training)
     model.train()
     size, highest = run.model.image_size, 2 if run.model.likelihood == "bernoulli" else 256
     batch = -(-run.train.batch_size // run.train.gpus)
@@ -42,14 +46,15 @@ def probe(run: RunConfig) -> Pace:
         generators = image_generators(
             run.seed, Purpose.TRAINING_NOISE, number, images=range(batch), device=device
         )
-        step(training, images, model.draw_noise(generators))
+        step(images, model.draw_noise(generators))
         training.read()  # which waits for the device
         return time.perf_counter() - start
 
-    iteration(0)
+    for number in range(step.slow_first):
+        iteration(number)
     seconds: list[float] = []
     while len(seconds) < MOST_ITERATIONS and sum(seconds) < MOST_S:
-        seconds.append(iteration(len(seconds) + 1))
+        seconds.append(iteration(step.slow_first + len(seconds)))
     return Pace(
         seconds_per_iteration=sum(seconds) / len(seconds),
         device=new_segment(0, 1, device)["device"],
