@@ -2,8 +2,9 @@
 
     PYTHONPATH=.:workflow python benchmarks/gpu.py --before CHECKOUT --reference VDVAE > gpu.md
 
-Whether a step waits for the GPU; the step beside that of a commit before and openai/vdvae's, and in
-each precision; evaluation and samples.  What does not end in its share of the time is left out.
+Whether a step waits for the GPU; the step, plain and as a CUDA graph, beside that of a commit
+before and openai/vdvae's, and in each precision; evaluation and samples.  What does not end in its
+share of the time is left out.
 """
 
 import argparse
@@ -17,8 +18,8 @@ from step import MODELS, ROOT, Stepper, add_options
 
 HERE = Path(__file__).parent
 MEASUREMENTS = {  # name: command, seconds
-    "Step": (["step.py"], 180),
-    "Precisions": (["step.py", "--precisions", "fp32", "tf32", "bf16"], 120),
+    "Step": (["step.py", "--cuda-graph"], 180),
+    "Precisions": (["step.py", "--cuda-graph", "--precisions", "fp32", "tf32", "bf16"], 120),
     "Evaluation and samples": (["sampling.py"], 120),
 }
 STEPS = 10  # without waiting; fewer than between two logs

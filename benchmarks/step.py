@@ -6,7 +6,8 @@
 Each is a process of its own that steps when it is its turn, so that what else the machine does
 meets all of them; the ratios are of neighbouring steps.  Medians and quartiles, in Markdown.  It
 takes some five minutes on a GPU, ten on two CPU cores.  `--precisions fp32 bf16` compares these in
-this checkout instead.
+this checkout instead.  With --cuda-graph the step of this checkout as a CUDA graph is one more, and
+precisions are compared with it.  On a GPU a turn is of several steps, as nobody waits between them.
 """
 
 import argparse
@@ -30,7 +31,8 @@ MODELS = [  # dataset, variant, images per step on a CPU, on a GPU
     ("mnist", "vdvae", 32, 256),
     ("cifar10", "x1", 16, 32),
 ]
-WARM_UP = 3  # steps
+WARM_UP = 3  # turns
+STEPS_PER_TURN_ON_GPU = 5
 
 
 class Stepper:
@@ -115,7 +117,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", type=Path, help="a checkout of openai/vdvae")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=20, help="or turns of several")
 
 
 def find_checkouts(options: argparse.Namespace) -> dict[str, Path]:
@@ -133,10 +135,11 @@ def main() -> None:
     add_options(parser)
     parser.add_argument("--count", action="store_true", help="operations, not milliseconds")
     parser.add_argument("--precisions", choices=get_args(Precision), nargs="+")
+    parser.add_argument("--cuda-graph", action="store_true")
     parser.add_argument("--only", choices=["/".join(model[:2]) for model in MODELS], nargs="+")
     options = parser.parse_args()
     checkouts = find_checkouts(options)
-    names = options.precisions or [*checkouts]
+    names = options.precisions or [*checkouts, *(["graph"] if options.cuda_graph else [])]
     is_gpu = options.device != "cpu"
     rows = []
     for dataset, variant, on_cpu, on_gpu in MODELS:
@@ -148,13 +151,20 @@ def main() -> None:
             found = measured(start(checkouts, [*model[:2], "2", *model[3:], "--count"]), 2)
             row = [f"{dataset} {variant}", *(f"{median(counts):,.0f}" for counts in found.values())]
         else:
+            if is_gpu:
+                model += ["--per-line", str(STEPS_PER_TURN_ON_GPU)]
+            graph = ["--cuda-graph"] if options.cuda_graph else []
             if options.precisions:
                 steppers = {
-                    precision: Stepper(ROOT, [*model, "--precision", precision], is_ours=True)
+                    precision: Stepper(
+                        ROOT, [*model, *graph, "--precision", precision], is_ours=True
+                    )
                     for precision in options.precisions
                 }
             else:
                 steppers = start(checkouts, model)
+                if graph:
+                    steppers["graph"] = Stepper(ROOT, [*model, *graph], is_ours=True)
             found = measured(steppers, options.steps)
             row = [f"{dataset} {variant}, {batch_size} images", *compared(found, 1e3, 1)]
         rows.append(row)

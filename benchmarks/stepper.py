@@ -2,10 +2,11 @@
 
     python benchmarks/stepper.py ours|reference CONFIG DATASET VARIANT BATCH_SIZE DEVICE THREADS
 
-For each line on stdin it takes a step on random images and writes its seconds, or with --count how
-many operations PyTorch was asked for (views not counted): of the whole loop, with noise, clipping,
-optimiser, averaged weights and bookkeeping.  With --task it evaluates or draws that many images
-instead, for `sampling.py`; --no-waits makes it an error that a step waits for the GPU.
+For each line on stdin it takes a step, or --per-line of them, on random images and writes its
+seconds, or with --count how many operations PyTorch was asked for (views not counted): of the
+whole loop, with noise, clipping, optimiser, averaged weights and bookkeeping.  With --task it
+evaluates or draws that many images instead, for `sampling.py`; --no-waits makes it an error that a
+step waits for the GPU.
 
 `ours` is whatever checkout stands on PYTHONPATH, so that nothing may be imported here that older
 ones lack; `reference` is openai/vdvae, whose `vae.py` stands there, trained as its `train.py` does;
@@ -62,8 +63,13 @@ class Counter(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def answer_lines(device: torch.device, is_counted: bool, may_wait: bool = True) -> Iterator[None]:
-    """Yield for each line on stdin, and write how long what came after it took, or its count."""
+def answer_lines(
+    device: torch.device, is_counted: bool, may_wait: bool, per_line: int
+) -> Iterator[None]:
+    """Yield for each line on stdin, and write how long what came after it took, or its count.
+
+    Of several steps per line, between which nobody waits for a GPU, it is the mean.
+    """
     for number, _ in enumerate(sys.stdin):
         if number == 3 and not may_wait:  # the first steps load libraries
             torch.cuda.set_sync_debug_mode("error")
@@ -74,9 +80,10 @@ def answer_lines(device: torch.device, is_counted: bool, may_wait: bool = True) 
             continue
         wait(device)
         started = time.perf_counter()
-        yield
+        for _ in range(per_line):
+            yield
         wait(device)
-        print(time.perf_counter() - started, flush=True)
+        print((time.perf_counter() - started) / per_line, flush=True)
 
 
 def random_images(config: ModelConfig, batch_size: int) -> Tensor:
@@ -242,7 +249,9 @@ def main() -> None:
     parser.add_argument("threads", type=int)
     parser.add_argument("--count", action="store_true")
     parser.add_argument("--precision", help="of ours, from the commit on that has it")
+    parser.add_argument("--cuda-graph", action="store_true", help="of ours, as --precision")
     parser.add_argument("--no-waits", action="store_true")
+    parser.add_argument("--per-line", type=int, default=1, help="steps for each line on stdin")
     parser.add_argument("--task", choices=["step", "evaluate", "sample"], default="step")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -255,8 +264,10 @@ def main() -> None:
 
         config["precision"] = options.precision
         set_tf32(options.precision == "tf32")
+    if options.cuda_graph:
+        config["cuda_graph"] = True
     run = dataclasses.replace(run, train=dataclasses.replace(run.train, **config))
-    turns = answer_lines(options.device, options.count, may_wait=not options.no_waits)
+    turns = answer_lines(options.device, options.count, not options.no_waits, options.per_line)
     if options.implementation == "ours":
         try:  # as `model.train` does, from the commit on that has it
             from model.memory import keep_freed_memory
