@@ -25,7 +25,7 @@ from trainings import (
 from model.table import read_parquet
 from model.training import progress
 from model.training.progress_file import duration
-from model.training.state import Training
+from model.training.step import Step
 
 
 @pytest.fixture
@@ -187,11 +187,12 @@ def test_durations(seconds: float, text: str) -> None:
 def test_a_device_that_fails_is_the_reason_though_it_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(training: Training, *_inputs: object) -> None:
-        training.add_step(torch.empty(5, device="meta"))  # numbers that never come
-        raise RuntimeError("CUDA error: device-side assert triggered")
+    class FailingStep(Step):
+        def __call__(self, *_inputs: object) -> None:
+            self._training.add_step(torch.empty(5, device="meta"))  # numbers that never come
+            raise RuntimeError("CUDA error: device-side assert triggered")
 
-    monkeypatch.setattr("model.training.loop.step", fail)
+    monkeypatch.setattr("model.training.loop.Step", FailingStep)
     with pytest.raises(RuntimeError, match="device-side assert"):
         train_on_noise(tiny_run(), tmp_path)
     found = json.loads((tmp_path / "progress.json").read_text())
