@@ -10,11 +10,20 @@ from configuration import ClusterOptions, Proctrack
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of sites, which take long, unless they are asked for."""
+    """Leave out the tests of sites, which take long, unless they are asked for; longest first.
+
+    So none of those that take minutes is begun when all others are done.
+    """
     if "sites" not in config.option.markexpr:
         left_out = [item for item in items if item.get_closest_marker("sites")]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+    items.sort(key=_allowed_s, reverse=True)
+
+
+def _allowed_s(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return 0.0 if marker is None else float(marker.args[0])
 
 
 @pytest.fixture(scope="session")

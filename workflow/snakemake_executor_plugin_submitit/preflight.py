@@ -58,7 +58,7 @@ def check_jobs(
     What SLURM cannot start because of a maintenance is none: it is warned of. Ends the command if
     it was only to ask.
     """
-    problems: list[str] = []
+    mistakes: set[str] = set()
     requests: dict[str, Counter[str]] = {}  # rules and their jobs, by their parameters
     for job in jobs:
         try:
@@ -69,7 +69,10 @@ def check_jobs(
                 key = json.dumps(parameters, sort_keys=True)
                 requests.setdefault(key, Counter())[job.name] += 1
         except ResourceError as error:
-            problems.append(str(error))
+            mistakes.add(str(error))
+    # Sorted, since Snakemake's jobs come in another order each time.
+    problems = sorted(mistakes)
+    requests = dict(sorted(requests.items(), key=lambda request: (sorted(request[1]), request[0])))
     if settings.cluster == "slurm":
         answers = {text: ask(folder, json.loads(text)) for text in requests}
         if settings.test_only and not problems:
@@ -78,7 +81,7 @@ def check_jobs(
     elif settings.test_only:
         problems.append("--submitit-test-only asks SLURM, which --submitit-cluster leaves out")
     if problems:
-        raise ApiError("\n".join(dict.fromkeys(problems)))
+        raise ApiError("\n".join(problems))
     if settings.test_only:
         sys.exit()
 
