@@ -12,8 +12,8 @@ PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(if $(shell $(python) -c 'imp
 	print("yes" if sys.version_info >= (3, 11) else "")' 2>/dev/null),$(python))))
 CORES ?= 2
 PYTEST_ARGS ?=
-# They mostly wait for SLURM: several at a time, each on a cluster of its own.
-SLURM_ARGS := --numprocesses 4
+# They mostly wait for SLURM: several at a time, each on a cluster of its own, one by one, longest first.
+SLURM_ARGS := --numprocesses 4 --maxschedchunk 1
 
 BIN := .venv/bin
 # Rules call `python -m model...`: that is this Python, not the system's.
