@@ -25,6 +25,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
     return put_in_place_of_cuda(monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", RECORDABLE.values(), ids=list(RECORDABLE))
 def test_replays_are_the_plain_step_bit_for_bit(
     graphs: list[Graph], options: dict[str, Any]
