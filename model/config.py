@@ -310,7 +310,11 @@ class TrainConfig:
                 "batch_size",
             )
         if self.cuda_graph and self.gpus > 1:
-            raise ConfigError(f"is for one GPU, and gpus is {self.gpus}", "cuda_graph", "gpus")
+            raise ConfigError(
+                f"is for one GPU, and gpus is {self.gpus}: leave one of them out",
+                "cuda_graph",
+                "gpus",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

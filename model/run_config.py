@@ -47,7 +47,9 @@ class RunConfig:
             )
         if self.train.cuda_graph and self.model.gradient_checkpointing:
             raise ConfigError(  # it reads the states of the GPU's generators, which waits
-                "cannot be recorded with gradient_checkpointing", "cuda_graph", place="train"
+                "gradient_checkpointing cannot be recorded: leave one of them out",
+                "cuda_graph",
+                place="train",
             )
 
     @classmethod

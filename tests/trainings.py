@@ -123,7 +123,7 @@ def inputs(training: Training) -> tuple[Tensor, list[Tensor]]:
     generators = image_generators(
         run.seed, Purpose.TRAINING_NOISE, number, images=range(run.train.batch_size)
     )
-    noise = build_model(run.model).draw_noise(generators)
+    noise = training.model.draw_noise(generators)
     return random_images(run.model, run.train.batch_size, seed=number), noise
 
 

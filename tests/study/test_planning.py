@@ -277,6 +277,12 @@ def test_an_integer_stands_for_a_number() -> None:
             "(variant r2 on colour in study second)",
         ),
         (
+            "variants.wide",  # of `second`, which is not the chosen study
+            {"model": {"gradient_checkpointing": True}, "train": {"cuda_graph": True}},
+            "train.cuda_graph: gradient_checkpointing cannot be recorded: leave one of them out "
+            "(variant wide on colour in study second)",
+        ),
+        (
             "studies.second.evaluate.batch_size",
             0,
             "studies.second.evaluate.batch_size: must be at least 1 and at most 1,000,000, not 0",

@@ -101,11 +101,11 @@ def test_a_step_that_waits_is_refused_in_one_line(graphs: list[Graph]) -> None:
 @pytest.mark.parametrize(
     ("model", "train", "message"),
     [
-        ({}, {"gpus": 2}, "cuda_graph: is for one GPU, and gpus is 2"),
+        ({}, {"gpus": 2}, "cuda_graph: is for one GPU, and gpus is 2: leave one of them out"),
         (
             {"gradient_checkpointing": True},
             {},
-            "train.cuda_graph: cannot be recorded with gradient_checkpointing",
+            "train.cuda_graph: gradient_checkpointing cannot be recorded: leave one of them out",
         ),
     ],
 )

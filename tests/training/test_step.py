@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from cuda_on_cpu import tensors_in
 from examples import tiny_run
 from options import each_option
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from trainings import assert_same_state, inputs, train_on_noise, training_of
 
 from model.network.hvae import HVAE
@@ -88,8 +88,8 @@ class NothingOfTheHost(TorchDispatchMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         result = function(*args, **(kwargs or {}))
-        for value in tree_leaves([args, kwargs, result]):
-            assert not isinstance(value, Tensor) or value.device.type != "cpu", function
+        for tensor in tensors_in([args, kwargs, result]):
+            assert tensor.device.type != "cpu", function
         return result
 
 

@@ -84,7 +84,7 @@ class Study:
             self.probe_config(dataset)
             self.refine_config(dataset)
         for dataset, variant in self.pairs:
-            self.configs(dataset, variant)
+            self.run_config(Run(dataset, variant, seed=0))
         for ablation in self.ablations.values():
             if ablation.refinement:
                 self._check_steps(ablation)
@@ -171,14 +171,18 @@ class Study:
     def run_config(self, run: Run) -> RunConfig:
         """The run's fully resolved config; raises ConfigError, one line, if it cannot work."""
         model, train = self.configs(run.dataset, run.variant)
-        return RunConfig(
-            dataset=run.dataset,
-            variant=run.variant,
-            seed=run.seed,
-            definitions=DEFINITIONS,
-            model=model,
-            train=train,
-        )
+        try:
+            return RunConfig(
+                dataset=run.dataset,
+                variant=run.variant,
+                seed=run.seed,
+                definitions=DEFINITIONS,
+                model=model,
+                train=train,
+            )
+        except ConfigError as error:
+            of = f"variant {run.variant} on {run.dataset} in study {self.name}"
+            raise ConfigError(f"{error} ({of})") from None
 
     def evaluate_config(self, dataset: str) -> EvaluateConfig:
         """How the runs on a dataset are evaluated."""
